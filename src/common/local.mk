@@ -1,0 +1,1 @@
+# src/common/local.mk - included by Makefile.am

@@ -1,0 +1,1 @@
+# src/jobtab/local.mk - included by Makefile.am

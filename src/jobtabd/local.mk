@@ -1,0 +1,1 @@
+# src/jobtabd/local.mk - included by Makefile.am

@@ -1,0 +1,1 @@
+# src/lib/local.mk - included by Makefile.am

@@ -1,0 +1,1 @@
+# src/validate/local.mk - included by Makefile.am

@@ -1,0 +1,1 @@
+# tests/system/local.mk - included by Makefile.am
