@@ -1,1 +1,4 @@
 # src/common/local.mk - included by Makefile.am
+
+noinst_LTLIBRARIES += libcommon.la
+libcommon_la_SOURCES = src/common/units.c src/common/units.h

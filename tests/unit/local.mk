@@ -1,1 +1,6 @@
 # tests/unit/local.mk - included by Makefile.am
+
+# src/common
+check_PROGRAMS += tests/unit/test_units
+tests_unit_test_units_SOURCES = tests/unit/test_units.c
+tests_unit_test_units_LDADD = libcommon.la -lcmocka
