@@ -1,1 +1,3 @@
 # tests/system/local.mk - included by Makefile.am
+
+EXTRA_DIST += tests/system/conftest.py
