@@ -1,4 +1,5 @@
 # src/common/local.mk - included by Makefile.am
-
+# What the programs share and the table does not need.
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = src/common/units.c src/common/units.h
+libcommon_la_LDFLAGS =
