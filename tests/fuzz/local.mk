@@ -1,1 +1,17 @@
 # tests/fuzz/local.mk - included by Makefile.am
+# The targets are compiled by clang whatever CC is. `make fuzz FUZZ_TARGETS="record body"` runs some.
+EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/fuzz.h tests/fuzz/corpus \
+	tests/fuzz/fuzz_control.c \
+	tests/fuzz/fuzz_units.c
+
+FUZZ_TARGETS =
+fuzz:
+	sh $(srcdir)/tests/fuzz/fuzz.sh $(srcdir) $(builddir) short $(FUZZ_TARGETS)
+fuzz-long:
+	sh $(srcdir)/tests/fuzz/fuzz.sh $(srcdir) $(builddir) long $(FUZZ_TARGETS)
+.PHONY: fuzz fuzz-long
+
+clean-local: clean-fuzz
+clean-fuzz:
+	rm -rf fuzz
+.PHONY: clean-fuzz
