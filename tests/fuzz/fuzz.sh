@@ -27,7 +27,7 @@ fi
 # target | longest input | sources besides fuzz_TARGET.c, from src/ | libraries
 targets() {
     cat <<'END'
-control     | 256  | | -ltpl
+control     | 256  | |
 units       | 64   | common/units.c |
 END
 }
@@ -48,7 +48,8 @@ build() { # target, sources, libraries
         { echo "FAIL: fuzz $1 does not compile:"; cat "$out/$1.build"; return 1; }
 }
 
-run() { # target, longest input; what it learns goes to $out/TARGET.new
+run() { # target, longest input; what `long` learns stays in $out/TARGET.new for the next time
+    [ "$form" = long ] || rm -rf "$out/$1.new"
     mkdir -p "$out/$1.new"
     dict=
     [ -f "$srcdir/tests/fuzz/$1.dict" ] && dict=-dict=$srcdir/tests/fuzz/$1.dict
