@@ -1,0 +1,346 @@
+#!/bin/sh
+# check.sh - everything that a change must pass, from nothing: `sh contrib/check.sh`.
+#
+# Installs what the tests need and the machine lacks (apt-get, as root or with sudo), copies the
+# tree to a place of its own, so that no build of yours is touched, builds it there in several
+# ways and runs every test. The last line is `N passed, N failed, N skipped`; the exit is 0 only
+# when none failed and at least one ran. A stage that fails shows the end of its log.
+#
+#   check.sh              all stages
+#   check.sh STAGE...     only these (build is added when they need it); check.sh --list names them
+#
+# CHECK_KEEP=1 keeps the builds and logs, which are kept anyway when something failed.
+set -u
+
+packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-config
+    liblmdb-dev libtpl-dev libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev
+    libcsv-dev libcurl4-openssl-dev libcmocka-dev
+    python3 python3-pytest valgrind lmdb-utils mandoc curl procps strace xz-utils"
+
+# name | seconds at most | what is counted | what it is
+stages() {
+    cat <<'END'
+build       | 300 | stage  | gcc, every warning an error
+unit        | 180 | tap    | unit tests, layers, exported names
+system      | 420 | pytest | whole-daemon tests
+clang       | 300 | stage  | clang, every warning an error
+asan-build  | 300 | stage  | ASan and UBSan build
+asan-unit   | 240 | tap    | unit tests under ASan and UBSan
+asan-system | 600 | pytest | whole-daemon tests under ASan and UBSan
+valgrind    | 420 | tap    | unit tests under valgrind
+story       | 300 | pytest | a whole-daemon story under valgrind
+man         | 60  | stage  | manual pages
+fuzz        | 240 | tap    | the parsers, a few seconds of fuzzing each
+install     | 120 | tap    | installed to a prefix, used from there
+dist        | 420 | stage  | the tarball builds and passes its unit tests
+END
+}
+
+# ---------------------------------------------------------------- one stage, in a process of its own
+
+make_jobs="-j$(nproc 2>/dev/null || echo 2)"
+
+configure() { # folder, arguments...
+    folder=$1
+    shift
+    mkdir -p "$CHECK_WORK/$folder" && cd "$CHECK_WORK/$folder" &&
+        "$CHECK_WORK/src/configure" -q "$@"
+}
+
+build_all() {
+    make "$make_jobs" all && make "$make_jobs" check TESTS= CHECK_SYSTEM=no
+}
+
+pytest_in() { # folder, slowness, arguments...
+    export JOBTAB_BUILDDIR="$CHECK_WORK/$1" JOBTAB_TEST_SLOW="$2" PYTHONDONTWRITEBYTECODE=1
+    shift 2
+    cd "$CHECK_WORK/src" || return 1
+    /usr/bin/python3 -m pytest -q -ra --tb=short -p no:cacheprovider --durations=5 \
+        "$@" tests/system
+}
+
+stage() {
+    case $1 in
+    build)
+        (cd "$CHECK_WORK/src" && mkdir -p m4 && autoreconf -fi) &&
+            configure gcc CC=gcc --enable-werror && build_all
+        ;;
+    unit) cd "$CHECK_WORK/gcc" && make "$make_jobs" -k check CHECK_SYSTEM=no ;;
+    system) pytest_in gcc 1 ;;
+    clang) configure clang CC=clang --enable-werror --disable-shared && build_all ;;
+    asan-build) configure asan --enable-sanitizers --enable-werror --disable-shared && build_all ;;
+    asan-unit)
+        cd "$CHECK_WORK/asan" && make "$make_jobs" -k check CHECK_SYSTEM=no TESTS="\$(check_PROGRAMS)"
+        ;;
+    asan-system) pytest_in asan 5 ;;
+    valgrind)
+        cd "$CHECK_WORK/gcc" && JOBTAB_TEST_SLOW=20 make "$make_jobs" -k check CHECK_SYSTEM=no \
+            TESTS="\$(check_PROGRAMS)" LOG_COMPILER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+        ;;
+    story)
+        export JOBTAB_TEST_WRAPPER="valgrind -q --trace-children=yes --trace-children-skip=/bin/*,/usr/bin/* --error-exitcode=99 --log-file={reports}/valgrind.%p"
+        pytest_in gcc 20 -k "$CHECK_STORY"
+        ;;
+    man)
+        cd "$CHECK_WORK/src" || return 1
+        pages=$(find src -name '*.[1-8]')
+        for page in src/lib/jobtab.3 src/jobtabd/jobtabd.8 src/jobtabd/jobtabd.conf.5 \
+            src/jobtab/jobtab.1 src/validate/jobtab-validate.1; do
+            [ -s "$page" ] || { echo "$page is missing"; return 1; }
+        done
+        # shellcheck disable=SC2086
+        mandoc -T lint -W warning $pages
+        ;;
+    fuzz) cd "$CHECK_WORK/gcc" && make fuzz ;;
+    install)
+        cd "$CHECK_WORK/gcc" && make install prefix="$CHECK_WORK/prefix" >"$CHECK_WORK/install.log" 2>&1 ||
+            { cat "$CHECK_WORK/install.log"; return 1; }
+        sh "$CHECK_WORK/src/tests/tree/install.sh" "$CHECK_WORK/prefix"
+        ;;
+    dist)
+        cd "$CHECK_WORK/gcc" && make "$make_jobs" distcheck \
+            AM_DISTCHECK_CONFIGURE_FLAGS=--disable-static CHECK_SYSTEM=no
+        ;;
+    *) echo "there is no stage $1" && return 2 ;;
+    esac
+}
+
+if [ "${1-}" = --stage ]; then
+    stage "$2"
+    exit
+fi
+if [ "${1-}" = --list ]; then
+    stages | awk -F'|' '{ print $1 $4 }'
+    exit
+fi
+
+# ---------------------------------------------------------------- counting
+
+passed=0 failed=0 skipped=0
+began=$(date +%s)
+
+finish() {
+    seconds=$(($(date +%s) - began))
+    [ "$failed" -eq 0 ] || echo "logs: $logs"
+    echo "$seconds s in all"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+die() { # one line: what is wrong
+    echo "check.sh: $1"
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+}
+
+# tally KIND LOG: cases as "passed failed skipped"
+tally() {
+    case $1 in
+    tap) awk '/^(PASS|XFAIL): / || /^ok / { p++ } /^(FAIL|XPASS|ERROR): / || /^not ok / { f++ }
+            /^SKIP: / { s++ } END { print p + 0, f + 0, s + 0 }' "$2" ;;
+    pytest) awk '/(passed|failed|error|errors|skipped)[, ].* in [0-9.]+s/ || / (passed|failed|errors?|skipped) in / {
+                p = f = s = 0
+                for (i = 2; i <= NF; i++) {
+                    if ($i ~ /^passed/) p += $(i - 1)
+                    if ($i ~ /^(failed|error)/) f += $(i - 1)
+                    if ($i ~ /^(skipped|xfailed)/) s += $(i - 1)
+                }
+            } END { print p + 0, f + 0, s + 0 }' "$2" ;;
+    stage) echo "0 0 0" ;;
+    esac
+}
+
+# ---------------------------------------------------------------- the machine
+
+top=$(cd "$(dirname "$0")/.." && pwd) || die "cannot enter the tree"
+self=$top/contrib/check.sh
+
+wanted="$*"
+for name in $wanted; do
+    stages | grep -q "^$name " || die "there is no stage $name; check.sh --list names them"
+done
+# `build` makes what most others use.
+case " $wanted " in
+"  " | *" build "*) ;;
+*) wanted="build $wanted" ;;
+esac
+case " $wanted " in
+*" asan-unit "* | *" asan-system "*) wanted="$wanted asan-build" ;;
+esac
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/jobtab-check-XXXXXX") || die "no temporary directory can be made"
+
+install_missing() {
+    missing=
+    for package in $packages; do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root=sudo
+    else
+        die "these packages are missing and I may not install them: apt-get install$missing"
+    fi
+    echo "installing:$missing"
+    # shellcheck disable=SC2086
+    get() {
+        $as_root env DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -o DPkg::Lock::Timeout=120 \
+            -y -q --no-install-recommends install $missing >>"$logs/apt.log" 2>&1 </dev/null
+    }
+    # The list of packages may be old or, in a fresh container, not there.
+    get || { $as_root timeout 300 apt-get -q update >>"$logs/apt.log" 2>&1 </dev/null; get; } ||
+        die "apt-get cannot install$missing: $(grep '^E:' "$logs/apt.log" | tail -n 1)"
+}
+
+if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; then
+    install_missing
+else
+    echo "no apt-get here: going on with what the machine has"
+fi
+for tool in timeout make autoreconf libtoolize pkg-config; do
+    command -v $tool >/dev/null 2>&1 || die "$tool is missing"
+done
+
+# A place of our own: ./build-check, made anew; elsewhere when the tree cannot be written to, or
+# when another check.sh has it.
+work=$top/build-check
+if mkdir -p "$work" 2>/dev/null && : 2>/dev/null >"$work/.lock" && exec 9>"$work/.lock" &&
+    flock -n 9 && find "$work" -mindepth 1 -maxdepth 1 ! -name .lock -exec chmod -R u+w {} + \
+    -exec rm -rf {} + 2>/dev/null; then
+    :
+else
+    work=$(mktemp -d "${TMPDIR:-/tmp}/jobtab-build-XXXXXX") || die "no directory to build in"
+fi
+mkdir "$work/src" || die "cannot write in $work"
+
+# The tree as it is now, uncommitted changes too, without anything built in it.
+files() {
+    if git -c safe.directory='*' -C "$top" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git -c safe.directory='*' -C "$top" ls-files -co --exclude-standard
+    else
+        (cd "$top" && find . -type f ! -path './build*' ! -path './var/*' ! -path './.git/*' \
+            ! -path './autom4te.cache/*' ! -name '*.o' ! -name '*.lo' ! -name '*.la' \
+            ! -path '*/.libs/*' ! -path '*/.deps/*' ! -name config.status ! -name config.h \
+            ! -name Makefile ! -name libtool ! -name stamp-h1)
+    fi
+}
+(cd "$top" && files | while IFS= read -r file; do
+    if [ -f "$file" ]; then printf '%s\n' "$file"; fi
+done | tar -cf - --no-recursion -T - | tar -xf - --no-same-owner -C "$work/src") ||
+    die "cannot copy the tree to $work/src"
+chmod -R u+w "$work/src"
+
+# What tests write goes to a short path of our own, away from a user's /tmp litter.
+tmp=$(mktemp -d /tmp/jt-XXXXXX) || die "no temporary directory can be made"
+export CHECK_WORK="$work" TMPDIR="$tmp"
+export CHECK_STORY="${CHECK_STORY-valgrind or story}"
+unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS LDFLAGS CPPFLAGS DESTDIR CONFIG_SITE 2>/dev/null
+
+running=
+stop() {
+    [ -z "$running" ] || kill "$running" 2>/dev/null
+    rm -rf "$tmp"
+    echo
+    failed=$((failed + 1))
+    echo "interrupted"
+    finish
+}
+trap stop INT TERM HUP
+
+# ---------------------------------------------------------------- the run
+
+broken=" " # stages that failed: those that build on them are skipped
+needs() {
+    case $1 in
+    unit | system | valgrind | story | fuzz | install | dist) echo build ;;
+    asan-unit | asan-system) echo asan-build ;;
+    clang | asan-build) echo build ;;
+    esac
+}
+
+while IFS='|' read -r name bound kind what <&3; do
+    name=$(echo $name) bound=$(echo $bound) kind=$(echo $kind) what=${what# }
+    case " $wanted " in
+    "  " | *" $name "*) ;;
+    *) continue ;;
+    esac
+    need=$(needs "$name")
+    case $broken in
+    *" ${need:-none} "*)
+        skipped=$((skipped + 1))
+        printf 'skipped         %-12s %s: %s failed\n' "$name" "$what" "$need"
+        continue
+        ;;
+    esac
+
+    log=$logs/$name.log
+    start=$(date +%s)
+    timeout -k 10 "$bound" sh "$self" --stage "$name" >"$log" 2>&1 </dev/null 9>&- &
+    running=$!
+    if [ -t 1 ]; then
+        while kill -0 "$running" 2>/dev/null; do
+            printf '\r        %4d s  %-12s %s ' $(($(date +%s) - start)) "$name" "$what"
+            sleep 1
+        done
+        printf '\r\033[K'
+    fi
+    wait "$running"
+    code=$?
+    running=
+    seconds=$(($(date +%s) - start))
+
+    read -r p f s <<END
+$(tally "$kind" "$log")
+END
+    text=
+    case $kind in
+    stage) if [ $code -eq 0 ]; then p=1; elif [ $code -eq 77 ]; then s=1; else f=1; fi ;;
+    *)
+        if [ $code -eq 77 ] && [ $((p + f + s)) -eq 0 ]; then
+            s=1
+        elif [ $code -ne 0 ] && [ "$f" -eq 0 ]; then
+            f=1
+        elif [ $((p + f + s)) -eq 0 ]; then
+            f=1 text=" no test ran"
+        fi
+        ;;
+    esac
+    [ $code -eq 124 ] && text="$text it did not end within $bound s"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    verdict=ok
+    [ "$s" -gt 0 ] && [ "$p" -eq 0 ] && verdict=skipped
+    [ "$f" -gt 0 ] && verdict=FAILED
+    counts=
+    [ "$kind" = stage ] || counts=" ($p passed, $f failed, $s skipped)"
+    printf '%-7s %4d s  %-12s %s%s%s\n' "$verdict" "$seconds" "$name" "$what" "$counts" "$text"
+    case $verdict in
+    FAILED)
+        broken="$broken$name "
+        echo "        the end of $log:"
+        grep -E '^(FAIL|ERROR|FAILED)|^not ok|: (fatal )?error: ' "$log" | head -n 20 | cut -c 1-200 |
+            sed 's/^/        > /'
+        tail -n 40 "$log" | cut -c 1-200 | sed 's/^/        | /'
+        ;;
+    skipped) grep -iE 'skip' "$log" | tail -n 3 | cut -c 1-200 | sed 's/^/        | /' ;;
+    esac
+done 3<<END
+$(stages)
+END
+
+rm -rf "$tmp"
+if [ "$failed" -eq 0 ] && [ -z "${CHECK_KEEP-}" ]; then
+    chmod -R u+w "$work"
+    if [ "$work" = "$top/build-check" ]; then
+        find "$work" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
+    else
+        rm -rf "$work"
+    fi
+    rm -rf "$logs"
+else
+    echo "builds: $work"
+fi
+finish
