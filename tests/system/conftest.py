@@ -47,6 +47,10 @@ Helpers (from conftest import ...)
     wait_until(condition, bound=10, what="")   returns the first true value; fails at the bound
     sh(text, **keys)           a kind that runs text with /bin/sh -c
     python(text, **keys)       a kind that runs text with /usr/bin/python3 -c
+    actor(EFFECTS, **keys)     a kind that runs tests/system/actor: params=do("progress 20 Half",
+                               "hold FILE", "effect done", "exit 75") tell it what to do; see actor.c
+    actor("-t", ...) warm(...) the same with the table: one child a job, or warm children
+    effects(path)              what actors have written to their EFFECTS
     script(path, text)         writes an executable file, returns its path as a string
     alive(pid)                 there is such a process and it is no zombie
     processes()                every process as {pid: Process(ppid, pgid, sid, state, name)}
@@ -170,6 +174,25 @@ def sh(text, **keys):
 
 def python(text, **keys):
     return dict({"command": ["/usr/bin/python3", "-c", text]}, **keys)
+
+
+def actor(*arguments, **keys):
+    return dict({"command": [str(BUILD / "tests/system/actor"), *map(str, arguments)]}, **keys)
+
+
+def warm(*arguments, **keys):
+    return actor("-w", *arguments, **dict({"table": True, "children": 1}, **keys))
+
+
+def do(*steps):
+    return {"do": "; ".join(steps)}
+
+
+def effects(path):
+    """[(job id, attempt, text)] in the order in which actors had them."""
+    if not path.exists():
+        return []
+    return [tuple(line.split(" ", 2)) for line in path.read_text().splitlines()]
 
 
 def script(path, text):

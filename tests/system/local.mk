@@ -1,3 +1,34 @@
 # tests/system/local.mk - included by Makefile.am
+#
+#   make check-system     all of it, short forms (make check does that, too)
+#   make acceptance-long  the storm of 200,000 requests, two workers, four children
 
-EXTRA_DIST += tests/system/conftest.py
+EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_oracle.py \
+	tests/system/test_acceptance.py tests/system/test_jobs.py
+
+# A child that does what it is told, and many clients at once. The controls are the same clients
+# on a table with one thing left out: the oracle must notice.
+system_helpers = tests/system/actor tests/system/storm \
+	tests/system/storm-stale-reads tests/system/storm-no-fencing
+EXTRA_PROGRAMS += $(system_helpers)
+CLEANFILES += $(system_helpers)
+
+tests_system_actor_SOURCES = tests/system/actor.c tests/system/event.c tests/system/event.h
+tests_system_actor_LDADD = libjobtab.la
+
+storm_sources = tests/system/storm.c tests/system/event.c tests/system/event.h
+tests_system_storm_SOURCES = $(storm_sources)
+tests_system_storm_LDADD = libjobtab.la
+tests_system_storm_stale_reads_SOURCES = $(storm_sources) $(libjobtab_la_SOURCES)
+tests_system_storm_stale_reads_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_STALE_READS
+tests_system_storm_stale_reads_LDADD = $(libjobtab_la_LIBADD)
+tests_system_storm_no_fencing_SOURCES = $(storm_sources) $(libjobtab_la_SOURCES)
+tests_system_storm_no_fencing_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_NO_FENCING
+tests_system_storm_no_fencing_LDADD = $(libjobtab_la_LIBADD)
+
+
+acceptance-long: all $(system_helpers)
+	JOBTAB_BUILDDIR='$(abs_top_builddir)' JOBTAB_ACCEPTANCE_REQUESTS=200000 \
+	    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -v -s -p no:cacheprovider \
+	    -k concurrent_readers $(srcdir)/tests/system/test_acceptance.py
+.PHONY: acceptance-long
