@@ -13,3 +13,5 @@ libjobtab_la_LDFLAGS = $(JOBTAB_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-export-symbols-regex '^jobtab_'
 
 pkgconfigdata_DATA += jobtab.pc
+
+dist_man_MANS += src/lib/jobtab.3
