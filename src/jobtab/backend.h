@@ -42,7 +42,8 @@ struct backend_verbs {
     /* At most `limit` of them, 0 being all, without params and result. */
     int (*list)(struct backend *backend, const struct jobtab_filter *filter, size_t limit,
                 view_fn *each, void *context);
-    /* What there is of a part from *offset on, in pieces; size 0 is its end. As jobtab_read. */
+    /* What there is of a part from *offset on, in pieces; size 0 is its end. As jobtab_read, of a
+     * job that is known to be there. */
     int (*read)(struct backend *backend, const struct jobtab_id *id, enum jobtab_part part,
                 uint64_t *offset, char **bytes, size_t *size);
     int (*cancel)(struct backend *backend, const struct jobtab_id *id, struct view *view);

@@ -25,7 +25,6 @@ static const size_t answer_max = 256 * 1024 * 1024;
 
 struct answer {
     long status;
-    bool retry_after;
     uint64_t offset; /* of the first byte: Content-Range */
     char *body;      /* NUL-terminated */
     size_t size;
@@ -73,9 +72,7 @@ static size_t take_header(char *line, size_t one, size_t n, void *context)
     char text[128];
 
     snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), line);
-    if (strncasecmp(text, "Retry-After:", 12) == 0)
-        answer->retry_after = true;
-    else if (strncasecmp(text, "Content-Range:", 14) == 0)
+    if (strncasecmp(text, "Content-Range:", 14) == 0)
         sscanf(text + 14, " bytes %" SCNu64 "-", &answer->offset);
     return size;
 }
@@ -336,24 +333,16 @@ static int http_read(struct backend *backend, const struct jobtab_id *id, enum j
                   *offset > 0 ? range : NULL);
     if (code != EXIT_FINE)
         return code;
-    switch (self->answer.status) {
-    case 200: /* all of it, wherever we had wanted to begin */
-    case 206:
-        break;
-    case 416: /* nothing beyond what we have */
-        self->answer.size = 0;
-        break;
-    default:
-        if (self->answer.status != 404 || !self->answer.retry_after)
-            return judge(self);
-        self->answer.size = 0; /* not yet */
-    }
-    if (self->answer.status == 206)
+    if (self->answer.status == 206) {
         *offset = self->answer.offset;
-    else if (self->answer.status == 200 && *offset > 0) {
+    } else if (self->answer.status == 200) { /* all of it, wherever we had wanted to begin */
         size_t known = *offset < self->answer.size ? (size_t)*offset : self->answer.size;
         self->answer.size -= known;
         memmove(self->answer.body, self->answer.body + known, self->answer.size + 1);
+    } else if (self->answer.status == 404 || self->answer.status == 416) {
+        self->answer.size = 0; /* the job has no such part, or nothing more of it */
+    } else {
+        return judge(self);
     }
     *bytes = self->answer.body;
     *size = self->answer.size;

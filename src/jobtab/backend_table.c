@@ -74,6 +74,7 @@ static int table_list(struct backend *backend, const struct jobtab_filter *filte
                       view_fn *each, void *context)
 {
     struct jobtab_filter from = *filter;
+    struct jobtab_id cursor;
     struct jobtab_job *jobs = need(malloc(PAGE * sizeof *jobs));
     size_t left = limit;
     bool more = true;
@@ -82,9 +83,10 @@ static int table_list(struct backend *backend, const struct jobtab_filter *filte
     while (more && (limit == 0 || left > 0)) {
         size_t n = limit == 0 || left > PAGE ? PAGE : left;
 
-        error = jobtab_list(handle(backend), &from, jobs, &n, &from.after, &more);
+        error = jobtab_list(handle(backend), &from, jobs, &n, &cursor, &more);
         if (error != JOBTAB_OK)
             break;
+        from.after = cursor;
         from.after_set = true;
         for (size_t i = 0; i < n; i++) {
             struct view view = {.job = jobs[i], .json = json_of(&jobs[i], NULL, NULL)};

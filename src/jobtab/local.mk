@@ -21,3 +21,5 @@ jobtab_SOURCES = \
 	src/jobtab/submit.c
 jobtab_CFLAGS = $(JOBTAB_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
 jobtab_LDADD = libcommon.la libjobtab.la $(CURL_LIBS) $(JANSSON_LIBS)
+dist_man_MANS += src/jobtab/jobtab.1
+EXTRA_DIST += contrib/completion/jobtab
