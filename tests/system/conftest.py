@@ -60,7 +60,8 @@ Environment
 -----------
     JOBTAB_BUILDDIR      where the programs are; default: top of the source tree
     JOBTAB_TEST_SLOW     factor on every bound (5 for sanitizers, 20 for valgrind)
-    JOBTAB_TEST_WRAPPER  words put before jobtabd, as "valgrind --trace-children=yes ..."
+    JOBTAB_TEST_WRAPPER  words put before jobtabd and jobtab, as "valgrind -q --trace-children=yes
+                         --log-file={reports}/valgrind.%p": a report there fails the test
     JOBTAB_TEST_KEEP     keep every private directory
 """
 
@@ -338,11 +339,13 @@ class Daemon:
         keep["UBSAN_OPTIONS"] = f"log_path={log}:print_stacktrace=1:halt_on_error=1:exitcode=99"
         return keep
 
+    def wrapper(self):
+        return [word.replace("{reports}", str(self.reports)) for word in WRAPPER]
+
     def spawn(self, *arguments, wrapper=None):
         """Start jobtabd and wait for nothing."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
-        words = WRAPPER if wrapper is None else wrapper
-        words = [word.replace("{reports}", str(self.reports)) for word in words]
+        words = self.wrapper() if wrapper is None else wrapper
         with open(self.stderr_file, "ab") as stderr:
             self.process = subprocess.Popen(
                 [*words, str(self.build / "jobtabd"), "-c", str(self.conf_file), *arguments],
@@ -466,11 +469,11 @@ class Daemon:
         )
 
     def found_reports(self):
-        """What sanitizers and valgrind had to say."""
+        """What sanitizers and valgrind (told to be quiet otherwise, -q) had to say."""
         found = []
         for path in [self.error_log, self.stderr_file, *sorted(self.reports.iterdir())]:
             text = path.read_text(errors="replace") if path.exists() else ""
-            if REPORT.search(text):
+            if REPORT.search(text) or path.parent == self.reports and text.strip():
                 found.append(f"{path.name}:\n{text[-6000:]}")
         return found
 
@@ -512,7 +515,7 @@ class Daemon:
 
     def jobtab(self, *arguments, bound=30, stdin=None):
         return subprocess.run(
-            [str(self.build / "jobtab"), "-d", str(self.table), *map(str, arguments)],
+            [*self.wrapper(), str(self.build / "jobtab"), "-d", str(self.table), *map(str, arguments)],
             capture_output=True,
             text=True,
             input=stdin,

@@ -4,7 +4,8 @@
 #   make acceptance-long  the storm of 200,000 requests, two workers, four children
 
 EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_oracle.py \
-	tests/system/test_acceptance.py tests/system/test_jobs.py
+	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
+	tests/system/test_restart.py tests/system/test_story.py
 
 # A child that does what it is told, and many clients at once. The controls are the same clients
 # on a table with one thing left out: the oracle must notice.

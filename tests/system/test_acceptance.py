@@ -89,7 +89,7 @@ def test_the_oracle_catches_a_build_without(control, rule, seed, private):
     assert any(fault.startswith(f"{rule}:") for fault in faults), faults[:10]
 
 
-def test_a_poller_sees_one_consistent_story(daemon):
+def test_a_poller_sees_one_consistent_course(daemon):
     """Each of two workers' answers, looked at as fast as they come, while the job runs."""
     d = daemon(kinds={"warm": warm()}, worker_processes=2)
     job = d.submit("warm", do("story 40"))
