@@ -9,3 +9,20 @@ tests_unit_test_units_LDADD = libcommon.la -lcmocka
 check_PROGRAMS += tests/unit/test_show
 tests_unit_test_show_SOURCES = tests/unit/test_show.c src/jobtab/show.c src/jobtab/show.h
 tests_unit_test_show_LDADD = -lcmocka
+
+# src/jobtabd: the worker's parts that know no HTTP library
+check_PROGRAMS += tests/unit/test_http_guard tests/unit/test_http_route tests/unit/test_http_body \
+	tests/unit/test_writer
+tests_unit_test_http_guard_SOURCES = tests/unit/test_http_guard.c src/jobtabd/http/guard.c
+tests_unit_test_http_guard_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
+tests_unit_test_http_guard_LDADD = -lcmocka
+tests_unit_test_http_route_SOURCES = tests/unit/test_http_route.c src/jobtabd/http/route.c \
+	src/jobtabd/http/query.c src/jobtabd/http/etag.c
+tests_unit_test_http_route_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
+tests_unit_test_http_route_LDADD = -lcmocka
+tests_unit_test_http_body_SOURCES = tests/unit/test_http_body.c src/jobtabd/http/body.c
+tests_unit_test_http_body_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
+tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lm -lcmocka
+tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
+tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
+tests_unit_test_writer_LDADD = -lcmocka

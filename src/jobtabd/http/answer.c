@@ -1,0 +1,106 @@
+/* answer.c - whole answers, sent in one piece: status, reason, length, always. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "etag.h"
+#include "http.h"
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {409, "Conflict"},
+    {413, "Content Too Large"},
+    {415, "Unsupported Media Type"},
+    {422, "Unprocessable Content"},
+    {500, "Internal Server Error"},
+    {503, "Service Unavailable"},
+};
+
+const char *answer_reason(int status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+char *answer_memory(h2o_req_t *req, size_t size)
+{
+    return h2o_mem_alloc_pool(&req->pool, size);
+}
+
+void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (size >= (int)sizeof(text))
+        size = sizeof(text) - 1;
+    h2o_iovec_t value = h2o_strdup(&req->pool, text, (size_t)size);
+    h2o_add_header(&req->pool, &req->res.headers, name, NULL, value.base, value.len);
+}
+
+void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
+            size_t size)
+{
+    static h2o_generator_t whole = {NULL, NULL};
+    bool bodiless = status == 204 || status == 304;
+    h2o_iovec_t piece = h2o_iovec_init(body, size);
+
+    req->res.status = status;
+    req->res.reason = answer_reason(status);
+    if (!bodiless) {
+        req->res.content_length = size;
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type,
+                       strlen(type));
+    }
+    if (http->draining)
+        req->http1_is_persistent = 0;
+    if (bodiless || h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
+        piece.len = 0;
+    h2o_start_response(req, &whole);
+    h2o_send(req, &piece, piece.len > 0, H2O_SEND_STATE_FINAL);
+}
+
+void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
+                const char *params, const char *result)
+{
+    /* Most jobs fit at the first try: it costs one pass over the job and one allocation. */
+    size_t room = 1024 + job->params_size + job->result_size, size;
+    char *memory = answer_memory(req, ETAG_TEXT + room + 1), *etag = memory;
+    char *body = memory + ETAG_TEXT;
+
+    size = jobtab_job_json(job, params, result, body, room);
+    if (size >= room) {
+        body = answer_memory(req, size + 1);
+        jobtab_job_json(job, params, result, body, size + 1);
+    }
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, etag,
+                   etag_format(job->version, etag));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-cache"));
+    answer(http, req, status, ANSWER_JSON, body, size);
+}
+
+bool request_header(const h2o_req_t *req, const h2o_token_t *name, h2o_iovec_t *value)
+{
+    ssize_t at = h2o_find_header(&req->headers, name, -1);
+
+    if (at < 0)
+        return false;
+    *value = req->headers.entries[at].value;
+    return true;
+}

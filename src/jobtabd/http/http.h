@@ -1,0 +1,108 @@
+/* http.h - what the handlers of the HTTP interface share: the worker's state, the request in
+ * hand, and the three ways to answer it: at once (answer.c), as a problem (problem.c), and after
+ * a commit (change.c). All of it runs on the loop's thread. */
+#ifndef HTTP_H
+#define HTTP_H
+
+#include <h2o.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "jobtab.h"
+#include "route.h"
+
+struct conf;
+struct writer;
+
+/* One worker's. Made by server.c. */
+struct http {
+    const struct conf *conf;
+    struct jobtab *table;
+    struct writer *writer;
+    h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
+    const char *names[2];                 /* host names that are ours, ended by NULL */
+    size_t changes;  /* handed to the table thread and not yet answered */
+    bool draining;  /* every answer closes its connection; not ready */
+    bool refusing;  /* changes are refused: the worker is about to leave */
+    bool broken;    /* the table is: nothing is answered but 503 */
+};
+
+/* The request in hand, while its handler runs. */
+struct http_call {
+    struct http *http;
+    h2o_req_t *req;
+    const char *query; /* what follows '?' */
+    size_t query_size;
+    struct jobtab_id id; /* of a path with {id} */
+    bool has_id;
+};
+
+/* ------------------------------------------------------------------ routes.c */
+
+/* Answers the request or sees to it that it will be. */
+void http_dispatch(struct http *http, h2o_req_t *req, bool any_host);
+
+/* The handlers, by file. */
+void http_run(struct http_call *call);         /* run.c */
+void http_status(struct http_call *call);      /* status.c */
+void http_result(struct http_call *call);
+void http_log(struct http_call *call);
+void http_jobs(struct http_call *call);        /* jobs.c */
+void http_cancel(struct http_call *call);      /* change.c */
+void http_retry(struct http_call *call);
+void http_delete(struct http_call *call);
+void http_healthz(struct http_call *call);     /* health.c */
+void http_readyz(struct http_call *call);
+
+/* ------------------------------------------------------------------ answer.c */
+
+#define ANSWER_JSON "application/json"
+
+/* Room for a body of this size that lives as long as the request. */
+char *answer_memory(h2o_req_t *req, size_t size);
+/* A header of the answer. The value is copied. */
+void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The whole answer, once. `body` must live as long as the request (answer_memory, or static); 204
+ * and 304 have none, HEAD is sent none. */
+void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
+            size_t size);
+/* The job as JSON, with its ETag. params and result as in jobtab_job_json. */
+void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
+                const char *params, const char *result);
+
+/* The reason phrase of a status that is ours. */
+const char *answer_reason(int status);
+
+/* A header of the request; false when there is none. */
+bool request_header(const h2o_req_t *req, const h2o_token_t *name, h2o_iovec_t *value);
+
+/* ----------------------------------------------------------------- problem.c */
+
+/* A problem of HTTP itself. `field` may be NULL. */
+void problem(struct http_call *call, int status, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* What the table said. `why` is jobtab_why() or the operation's. */
+void problem_error(struct http_call *call, int error, const char *why);
+
+/* ------------------------------------------------------------------ change.c */
+
+struct change;
+/* Called after the commit, with call->req and call->id set; not called when the client has left. */
+typedef void change_answer_fn(struct http_call *call, struct change *change);
+
+/* Have an operation applied by the table thread. `op` is copied, its job excepted; `memory`, which
+ * the operation may point into and which holds `size` bytes, is freed with free() in the end
+ * and may be NULL. Answers 503 itself when too much is waiting. */
+void change_put(struct http_call *call, const struct jobtab_op *op, void *memory, size_t size,
+                change_answer_fn *answer);
+/* What became of it: the operation, and the job as it left it. */
+const struct jobtab_op *change_op(const struct change *change);
+const struct jobtab_job *change_job(const struct change *change);
+/* Server side: the table thread's writer_done_fn, and the receiver on the loop. */
+struct writer_call;
+void change_done(struct writer_call *calls, void *http);
+void change_committed(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages);
+
+#endif

@@ -1,0 +1,104 @@
+/* problem.c - errors as application/problem+json (RFC 9457). */
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+#include "log.h"
+
+#define PROBLEM_JSON "application/problem+json"
+#define TYPE_PREFIX "urn:jobtab:problem:"
+#define RETRY_SECONDS 1
+
+/* What the table's errors are in HTTP. The names are part of the interface: programs tell one 422
+ * from another by them. */
+static const struct row {
+    int status;
+    const char *name, *title;
+} rows[] = {
+    [JOBTAB_NOTFOUND] = {404, "unknown-job", "There is no such job"},
+    [JOBTAB_EMPTY] = {404, "no-work", "No job of that kind can be claimed"},
+    [JOBTAB_FORBIDDEN] = {409, "state", "The job's state does not allow it"},
+    [JOBTAB_STALE] = {409, "stale-token", "Another attempt has the job"},
+    [JOBTAB_STOP] = {409, "stop", "The job is to be cancelled"},
+    [JOBTAB_CONFLICT] = {422, "key-reused", "The idempotency key belongs to another request"},
+    [JOBTAB_FULL] = {503, "table-full", "The table is full"},
+    [JOBTAB_INVALID] = {422, "invalid", "The request is not valid"},
+    [JOBTAB_TOOBIG] = {413, "too-big", "The request is too big"},
+    [JOBTAB_DAMAGED] = {500, "damaged", "A record of the table cannot be read"},
+    [JOBTAB_SYSTEM] = {503, "system", "The table cannot be written now"},
+    [JOBTAB_BROKEN] = {503, "system", "The table cannot be written now"},
+};
+static const struct row unexpected = {500, "internal", "Internal error"};
+
+/* Text of anyone's making as a JSON string. */
+static json_t *text_value(const char *text)
+{
+    json_t *value = json_string(text);
+
+    if (value == NULL) { /* not UTF-8: cut inside a character, or never was */
+        char *plain = strdup(text);
+        for (char *p = plain; p != NULL && *p != '\0'; p++)
+            if ((unsigned char)*p >= 0x80)
+                *p = '?';
+        value = json_string(plain);
+        free(plain);
+    }
+    return value;
+}
+
+static void send_problem(struct http_call *call, int status, const char *type, const char *title,
+                         const char *field, const char *detail)
+{
+    char id[JOBTAB_ID_TEXT];
+    json_t *root = json_object();
+
+    json_object_set_new(root, "type", json_string(type));
+    json_object_set_new(root, "title", json_string(title));
+    json_object_set_new(root, "status", json_integer(status));
+    if (detail[0] != '\0')
+        json_object_set_new(root, "detail", text_value(detail));
+    if (field != NULL && field[0] != '\0')
+        json_object_set_new(root, "field", text_value(field));
+    if (call->has_id) {
+        jobtab_id_format(&call->id, id);
+        json_object_set_new(root, "job_id", json_string(id));
+    }
+    size_t size = json_dumpb(root, NULL, 0, JSON_COMPACT);
+    char *body = answer_memory(call->req, size + 1);
+
+    json_dumpb(root, body, size, JSON_COMPACT);
+    json_decref(root);
+    if (status == 503)
+        answer_header(call->req, H2O_TOKEN_RETRY_AFTER, "%d", RETRY_SECONDS);
+    answer(call->http, call->req, status, PROBLEM_JSON, body, size);
+}
+
+void problem(struct http_call *call, int status, const char *field, const char *format, ...)
+{
+    char detail[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof(detail), format, arguments);
+    va_end(arguments);
+    send_problem(call, status, "about:blank", answer_reason(status), field, detail);
+}
+
+void problem_error(struct http_call *call, int error, const char *why)
+{
+    const struct row *row = &unexpected;
+    char type[64], field[32] = "";
+
+    if (error > 0 && (size_t)error < sizeof(rows) / sizeof(rows[0]) && rows[error].status != 0)
+        row = &rows[error];
+    if (row->status == 500)
+        log_error("%s: %s", jobtab_strerror(error), why);
+    /* "priority: 700 is above 100" */
+    if (error == JOBTAB_INVALID || error == JOBTAB_TOOBIG)
+        sscanf(why, "%31[a-z_]:", field);
+    snprintf(type, sizeof(type), TYPE_PREFIX "%s", row->name);
+    send_problem(call, row->status, type, row->title, field, why);
+}

@@ -1,0 +1,339 @@
+/* server.c - one worker's HTTP server on the event loop: listeners, connections, drain.
+ *
+ * The library keeps no list of its connections that could be asked which of them are idle, has no
+ * write timeout and spins on a listener when descriptors run out. Hence, here: a list of
+ * connections (tied to the socket's on_close), TCP_USER_TIMEOUT, a cap, and a pause. */
+#include "server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "conf.h"
+#include "http.h"
+#include "log.h"
+#include "tls.h"
+#include "writer.h"
+
+#define ACCEPT_BATCH 16
+#define PAUSE 100             /* ms without accepting when descriptors are out */
+#define REQUEST_TIMEOUT 30000 /* ms for a request to come in whole; also of an idle connection */
+#define WRITE_TIMEOUT 30000   /* ms that a peer may leave sent bytes unacknowledged */
+#define FIRST_REQUEST 1000    /* ms that a drain leaves a connection which has asked nothing yet */
+#define TURN 1000             /* ms of a turn in which nothing happens */
+#define DRAIN_TURN 20         /* the same while connections are looked after */
+#define LEAVE 1000
+
+struct listener {
+    h2o_accept_ctx_t accept;
+    h2o_socket_t *sock;
+    struct server *server;
+    bool is_unix;
+};
+
+struct connection {
+    h2o_linklist_t link;
+    struct listener *listener;
+    h2o_socket_t *sock;
+    bool asked; /* at least one request */
+    bool shut;
+};
+
+struct handler {
+    h2o_handler_t super;
+    struct http *http;
+};
+
+struct server {
+    struct http http;
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    struct access *access;
+    struct listener *listeners;
+    size_t n_listeners;
+    h2o_linklist_t connections;
+    size_t n_connections;
+    bool accepting;
+    int64_t paused_until, drain_began; /* on the monotonic clock; 0: not */
+    char hostname[256];
+};
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --------------------------------------------------------------------- accept */
+
+static void on_accept(h2o_socket_t *sock, const char *error);
+
+static void accept_on(struct server *server, bool on)
+{
+    if (server->accepting == on || server->drain_began != 0)
+        return;
+    server->accepting = on;
+    for (size_t i = 0; i < server->n_listeners; i++) {
+        if (on)
+            h2o_socket_read_start(server->listeners[i].sock, on_accept);
+        else
+            h2o_socket_read_stop(server->listeners[i].sock);
+    }
+}
+
+static void on_close(void *data)
+{
+    struct connection *connection = data;
+    struct server *server = connection->listener->server;
+
+    h2o_linklist_unlink(&connection->link);
+    free(connection);
+    server->n_connections--;
+    if (server->paused_until == 0)
+        accept_on(server, true);
+}
+
+static void begin(struct listener *listener, h2o_socket_t *sock)
+{
+    struct server *server = listener->server;
+    struct connection *connection = h2o_mem_alloc(sizeof(*connection));
+    unsigned timeout = WRITE_TIMEOUT;
+
+    *connection = (struct connection){.listener = listener, .sock = sock};
+    h2o_linklist_insert(&server->connections, &connection->link);
+    server->n_connections++;
+    sock->on_close.cb = on_close;
+    sock->on_close.data = connection;
+    if (!listener->is_unix)
+        setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
+                   sizeof(timeout));
+    h2o_accept(&listener->accept, sock);
+}
+
+static void on_accept(h2o_socket_t *sock, const char *error)
+{
+    struct listener *listener = sock->data;
+    struct server *server = listener->server;
+
+    if (error != NULL)
+        return;
+    for (int n = 0; n < ACCEPT_BATCH; n++) {
+        if (server->n_connections >= server->http.conf->worker_connections) {
+            accept_on(server, false); /* until one closes */
+            return;
+        }
+        h2o_socket_t *accepted = h2o_evloop_socket_accept(sock);
+        if (accepted != NULL) {
+            begin(listener, accepted);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warn("accept: %s; pausing", strerror(errno));
+            server->paused_until = monotonic() + PAUSE;
+            accept_on(server, false);
+            return;
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            return; /* another worker was faster, or none is left */
+        }
+    }
+}
+
+/* -------------------------------------------------------------------- request */
+
+static int on_request(h2o_handler_t *super, h2o_req_t *req)
+{
+    struct handler *handler = (struct handler *)super;
+    struct connection *connection = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+
+    connection->asked = true;
+    http_dispatch(handler->http, req, connection->listener->is_unix);
+    return 0;
+}
+
+/* ---------------------------------------------------------------------- drain */
+
+static bool is_http2(const struct connection *connection)
+{
+    h2o_iovec_t protocol;
+
+    if (connection->sock->ssl == NULL)
+        return false;
+    protocol = h2o_socket_ssl_get_selected_protocol(connection->sock);
+    return h2o_memis(protocol.base, protocol.len, H2O_STRLIT("h2"));
+}
+
+/* Shut what is idle for reading: the library then meets the end of it and closes. A request that is
+ * being read or answered stands in the input until it is done with. HTTP/2 has GOAWAY. */
+static void shut_idle(struct server *server)
+{
+    bool patient = monotonic() - server->drain_began < FIRST_REQUEST;
+
+    for (h2o_linklist_t *link = server->connections.next; link != &server->connections;
+         link = link->next) {
+        struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, link);
+        if (connection->shut || connection->sock->input->size > 0 ||
+            (patient && !connection->asked) || is_http2(connection))
+            continue;
+        connection->shut = true;
+        shutdown(h2o_socket_get_fd(connection->sock), SHUT_RD);
+    }
+}
+
+void server_drain(struct server *server)
+{
+    if (server->drain_began != 0)
+        return;
+    accept_on(server, false);
+    server->drain_began = monotonic();
+    server->http.draining = true;
+    for (size_t i = 0; i < server->n_listeners; i++)
+        h2o_socket_close(server->listeners[i].sock); /* our copy: the master holds its own */
+    h2o_context_request_shutdown(&server->context);
+    shut_idle(server);
+}
+
+void server_refuse(struct server *server)
+{
+    server_drain(server);
+    server->http.refusing = true;
+}
+
+int server_turn(struct server *server)
+{
+    int wait = TURN;
+
+    writer_flush(server->http.writer);
+    if (server->paused_until != 0) {
+        wait = PAUSE;
+        if (monotonic() >= server->paused_until) {
+            server->paused_until = 0;
+            accept_on(server, true);
+        }
+    }
+    if (server->drain_began != 0) {
+        shut_idle(server);
+        wait = DRAIN_TURN;
+    }
+    return wait;
+}
+
+size_t server_connections(const struct server *server)
+{
+    return server->n_connections;
+}
+
+size_t server_changes(const struct server *server)
+{
+    return server->http.changes;
+}
+
+bool server_broken(const struct server *server)
+{
+    return server->http.broken;
+}
+
+bool server_leave(struct server *server)
+{
+    access_close(server->access);
+    return writer_stop(server->http.writer, LEAVE);
+}
+
+/* ----------------------------------------------------------------------- open */
+
+static int listen_all(struct server *server, const int *listeners)
+{
+    const struct conf *conf = server->http.conf;
+    char why[512];
+
+    server->listeners = h2o_mem_alloc(conf->n_listens * sizeof(*server->listeners));
+    server->n_listeners = conf->n_listens;
+    for (size_t i = 0; i < conf->n_listens; i++) {
+        const struct conf_listen *listen = &conf->listens[i];
+        struct listener *listener = &server->listeners[i];
+
+        *listener = (struct listener){
+            .accept = {.ctx = &server->context, .hosts = server->config.hosts},
+            .server = server,
+            .is_unix = strncmp(listen->address, "unix:", 5) == 0,
+        };
+        if (listen->tls_certificate != NULL) {
+            listener->accept.ssl_ctx = tls_context(listen, why, sizeof(why));
+            if (listener->accept.ssl_ctx == NULL) {
+                log_error("listen %s: %s", listen->address, why);
+                return -1;
+            }
+        }
+        listener->sock = h2o_evloop_socket_create(server->context.loop, listeners[i],
+                                                  H2O_SOCKET_FLAG_DONT_READ);
+        listener->sock->data = listener;
+    }
+    return 0;
+}
+
+static int log_requests(struct server *server, h2o_pathconf_t *path)
+{
+    const char *target = server->http.conf->access_log;
+
+    if (target == NULL || strcmp(target, "off") == 0)
+        return 0;
+    server->access = access_open(target);
+    if (server->access == NULL) {
+        log_error("access_log %s: %s", target, strerror(errno));
+        return -1;
+    }
+    access_register(server->access, path);
+    return 0;
+}
+
+static void configure(struct server *server)
+{
+    h2o_config_init(&server->config);
+    server->config.server_name = h2o_iovec_init(NULL, 0);
+    server->config.http1.req_timeout = REQUEST_TIMEOUT;
+    server->config.http1.upgrade_to_http2 = 0; /* HTTP/2 by ALPN only, where a listener asks */
+    /* Above our own limit, so that what is somewhat too big is told so as a problem (413). */
+    server->config.max_request_entity_size = 2 * server->http.conf->body_max + 65536;
+}
+
+struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
+                           struct jobtab *table)
+{
+    struct server *server = h2o_mem_alloc(sizeof(*server));
+
+    memset(server, 0, sizeof(*server));
+    server->http.conf = conf;
+    server->http.table = table;
+    h2o_linklist_init_anchor(&server->connections);
+    if (gethostname(server->hostname, sizeof(server->hostname) - 1) == 0)
+        server->http.names[0] = server->hostname;
+
+    configure(server);
+    /* The host is what a request of HTTP/1.0 without one is taken to mean. */
+    h2o_hostconf_t *host =
+        h2o_config_register_host(&server->config, h2o_iovec_init(H2O_STRLIT("localhost")), 65535);
+    h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
+    struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
+    handler->super.on_req = on_request;
+    handler->http = &server->http;
+    if (log_requests(server, path) != 0)
+        return NULL;
+
+    h2o_context_init(&server->context, loop, &server->config);
+    h2o_multithread_register_receiver(server->context.queue, &server->http.committed,
+                                      change_committed);
+    server->http.writer = writer_start(table, change_done, &server->http);
+    if (server->http.writer == NULL) {
+        log_error("cannot make the table thread: %s", strerror(errno));
+        return NULL;
+    }
+    if (listen_all(server, listeners) != 0)
+        return NULL;
+    accept_on(server, true);
+    return server;
+}

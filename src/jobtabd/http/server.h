@@ -1,0 +1,36 @@
+/* server.h - one worker's HTTP server on the event loop: listeners, connections, drain. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <h2o.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct jobtab;
+struct server;
+
+/* On a loop that exists, in the process that will run it. `listeners` as in struct role. NULL when
+ * something is not to be had; it has been logged. Never freed: a worker leaves with its process. */
+struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
+                           struct jobtab *table);
+
+/* After each turn of the loop: hand on what it brought, see to pauses and idle connections.
+ * Returns how long the next turn may wait, in ms. */
+int server_turn(struct server *server);
+
+/* Accept no more, end idle connections, let each other one end with its answer. */
+void server_drain(struct server *server);
+/* Drain, and refuse changes. */
+void server_refuse(struct server *server);
+
+size_t server_connections(const struct server *server);
+/* Changes that wait for their commit. */
+size_t server_changes(const struct server *server);
+/* A commit failed with its outcome unknown: only a new process can go on. */
+bool server_broken(const struct server *server);
+
+/* End the threads, each within a second; false when the table's did not. */
+bool server_leave(struct server *server);
+
+#endif

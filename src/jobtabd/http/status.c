@@ -1,0 +1,116 @@
+/* status.c - one job: its state, its result, its log.
+ *
+ * GET /status/{id} is what the world polls. Nothing here parses, and a request that asks whether
+ * anything is new is answered from the record alone. */
+#include <stdlib.h>
+
+#include "etag.h"
+#include "http.h"
+
+#define POLL_SECONDS 1
+#define LOG_MAX (64u << 20) /* more than any table keeps of one log */
+
+/* If-None-Match; true when that has answered the request. */
+static bool not_modified(struct http_call *call, const struct jobtab_job *job)
+{
+    h2o_iovec_t known;
+    char etag[ETAG_TEXT];
+
+    if (!request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known) ||
+        !etag_matches(known.base, known.len, job->version))
+        return false;
+    etag_format(job->version, etag);
+    answer_header(call->req, H2O_TOKEN_ETAG, "%s", etag);
+    answer(call->http, call->req, 304, NULL, NULL, 0);
+    return true;
+}
+
+void http_status(struct http_call *call)
+{
+    struct jobtab_job job;
+    char *params = NULL, *result = NULL;
+    h2o_iovec_t known;
+    int error;
+
+    if (request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known)) {
+        error = jobtab_get(call->http->table, &call->id, &job);
+        if (error == JOBTAB_OK && not_modified(call, &job))
+            return;
+    }
+    error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
+    if (error != JOBTAB_OK) {
+        problem_error(call, error, jobtab_why());
+        return;
+    }
+    answer_job(call->http, call->req, 200, &job, params, result);
+    free(params);
+    free(result);
+}
+
+/* There is nothing to send yet, or there will never be. */
+static void none(struct http_call *call, const struct jobtab_job *job, const char *what)
+{
+    if (!jobtab_state_done(job->state))
+        answer_header(call->req, H2O_TOKEN_RETRY_AFTER, "%d", POLL_SECONDS);
+    problem(call, 404, NULL, "the job is %s and has no %s", jobtab_state_name(job->state), what);
+}
+
+/* Bytes that a child wrote: no browser shall guess that they are a page. */
+static void answer_raw(struct http_call *call, const struct jobtab_job *job, const char *type,
+                       const char *bytes, size_t size)
+{
+    char etag[ETAG_TEXT], *body = answer_memory(call->req, size);
+
+    h2o_memcpy(body, bytes, size);
+    etag_format(job->version, etag);
+    answer_header(call->req, H2O_TOKEN_ETAG, "%s", etag);
+    h2o_add_header_by_str(&call->req->pool, &call->req->res.headers,
+                          H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
+    answer(call->http, call->req, 200, type, body, size);
+}
+
+void http_result(struct http_call *call)
+{
+    static const char *const types[] = {
+        [JOBTAB_JSON] = ANSWER_JSON,
+        [JOBTAB_TEXT] = "text/plain; charset=utf-8",
+        [JOBTAB_BYTES] = "application/octet-stream",
+    };
+    struct jobtab_job job;
+    char *params = NULL, *result = NULL;
+    int error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
+
+    if (error != JOBTAB_OK)
+        problem_error(call, error, jobtab_why());
+    else if (job.result_format == JOBTAB_NONE)
+        none(call, &job, "result");
+    else if (!not_modified(call, &job))
+        answer_raw(call, &job, types[job.result_format], result, job.result_size);
+    free(params);
+    free(result);
+}
+
+void http_log(struct http_call *call)
+{
+    struct jobtab_job job;
+    uint64_t offset = 0;
+    char *bytes = NULL;
+    size_t size;
+    int error = jobtab_get(call->http->table, &call->id, &job);
+
+    if (error == JOBTAB_OK && job.log_end == 0) {
+        none(call, &job, "log");
+        return;
+    }
+    if (error == JOBTAB_OK && not_modified(call, &job))
+        return;
+    if (error == JOBTAB_OK)
+        error = jobtab_read(call->http->table, &call->id, JOBTAB_LOGTEXT, &offset, LOG_MAX, &bytes,
+                            &size);
+    if (error != JOBTAB_OK) {
+        problem_error(call, error, jobtab_why());
+        return;
+    }
+    answer_raw(call, &job, "text/plain; charset=utf-8", bytes, size);
+    free(bytes);
+}

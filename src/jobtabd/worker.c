@@ -1,0 +1,129 @@
+/* worker.c - serves HTTP.
+ * Born:  forked by the master with its listeners; opens the table itself, makes the event loop and
+ *        the table thread, then says that it is ready.
+ * Loop:  reads are answered inline from a snapshot; changes go to the table thread (writer.h) and
+ *        are answered after their commit. The loop never waits for the disk or a lock.
+ * Ends:  QUIT: takes no new connection and leaves when the last one has closed, or after
+ *        shutdown_timeout. TERM, or the master's death: refuses changes, answers for those that
+ *        commit within a second, and leaves.
+ * Crash: loses no job: it keeps none. Whoever got no answer can ask again. A table that is broken
+ *        for this process (a commit with unknown outcome) makes it leave with an error, so that
+ *        a new worker opens it afresh.
+ */
+#include <errno.h>
+#include <h2o.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf.h"
+#include "http/server.h"
+#include "jobtab.h"
+#include "log.h"
+#include "role.h"
+
+#define TERM_GRACE 1000 /* ms */
+
+struct worker {
+    struct role *role;
+    struct server *server;
+    enum role_stop stop;
+    int64_t deadline; /* of the stop, on the monotonic clock */
+};
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void stop(struct worker *worker, enum role_stop how)
+{
+    if (how <= worker->stop)
+        return;
+    worker->stop = how;
+    if (how == ROLE_QUIT) {
+        server_drain(worker->server);
+        worker->deadline = monotonic() + worker->role->conf->shutdown_timeout;
+    } else {
+        server_refuse(worker->server);
+        worker->deadline = monotonic() + TERM_GRACE;
+    }
+}
+
+/* The wake descriptor was rung, or the lifeline has ended. */
+static void on_role(h2o_socket_t *sock, const char *error)
+{
+    struct worker *worker = sock->data;
+
+    if (error != NULL)
+        h2o_socket_read_stop(sock);
+    h2o_buffer_consume(&sock->input, sock->input->size);
+    stop(worker, role_stopping(worker->role));
+}
+
+static void watch(struct worker *worker, h2o_loop_t *loop, int fd)
+{
+    h2o_socket_t *sock = h2o_evloop_socket_create(loop, fd, 0);
+
+    sock->data = worker;
+    h2o_socket_read_start(sock, on_role);
+}
+
+static bool stopped(const struct worker *worker)
+{
+    if (worker->stop == ROLE_GO_ON)
+        return false;
+    if (monotonic() >= worker->deadline) {
+        if (worker->stop == ROLE_QUIT)
+            log_warn("%zu connections are cut after shutdown_timeout",
+                     server_connections(worker->server));
+        return true;
+    }
+    return worker->stop == ROLE_QUIT ? server_connections(worker->server) == 0
+                                     : server_changes(worker->server) == 0;
+}
+
+static int run(struct worker *worker, h2o_loop_t *loop)
+{
+    int wait = 0;
+
+    while (!stopped(worker)) {
+        if (h2o_evloop_run(loop, wait) != 0 && errno != EINTR) {
+            log_error("event loop: %s", strerror(errno));
+            return 1;
+        }
+        wait = server_turn(worker->server);
+        if (server_broken(worker->server))
+            stop(worker, ROLE_TERM);
+    }
+    return server_broken(worker->server) ? 1 : 0;
+}
+
+int worker_main(struct role *role)
+{
+    struct worker worker = {.role = role};
+    struct jobtab *table;
+    h2o_loop_t *loop;
+    int code;
+
+    role_begin(role);
+    signal(SIGPIPE, SIG_IGN); /* a peer that left is an error of its socket */
+    if (conf_open_table(role->conf, &table) != JOBTAB_OK) {
+        log_error("table: %s", jobtab_why());
+        return 1;
+    }
+    loop = h2o_evloop_create();
+    worker.server = server_open(loop, role->conf, role->listeners, table);
+    if (worker.server == NULL)
+        return 1;
+    watch(&worker, loop, role->wake);
+    watch(&worker, loop, role->lifeline);
+    role_ready(role);
+    code = run(&worker, loop);
+    if (server_leave(worker.server))
+        jobtab_close(table);
+    return code;
+}
