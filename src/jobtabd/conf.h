@@ -1,5 +1,5 @@
-/* conf.h - the configuration in force. One table of rows in conf.c makes it; nobody writes to
- * it after conf_load. */
+/* conf.h - the configuration in force. One table of rows (conf_rows.c) makes it; nobody writes to
+ * it after conf_load. Paths in it are absolute. */
 #ifndef CONF_H
 #define CONF_H
 
@@ -24,7 +24,7 @@ struct conf_table {
 struct conf_kind {
     char *name;
     char **command;  /* argument vector, NULL-terminated */
-    char *program;   /* what command[0] resolved to */
+    char *program;   /* what command[0] resolved to: a path to exec */
     bool table;      /* its children use libjobtab */
     uint32_t children;    /* warm children a runner keeps; 0: one child for each job */
     uint32_t concurrency; /* jobs at once in a runner, where children is 0 */
@@ -41,6 +41,7 @@ struct conf {
     int64_t shutdown_timeout;
     uint64_t body_max;             /* bytes of an HTTP request body */
     uint32_t worker_connections;   /* at once in one worker */
+    char **hosts;                  /* further names that Host may have; NULL-terminated, or NULL */
     struct conf_listen *listens;
     size_t n_listens;
     struct conf_table table;

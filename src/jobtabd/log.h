@@ -2,11 +2,17 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO };
 
 /* "stderr", "off" or a path. -1 with errno when it cannot be opened. Safe to call again: the old
  * file stays until the new one is open. */
 int log_open(const char *target);
+/* The descriptor that log_open opened; -1: off. For who closes all others after a fork. */
+int log_fd(void);
+/* While on, errors also go to stderr, for somebody who watches the daemon start. */
+void log_echo(bool on);
 /* Who speaks: "master", "worker 0". Kept across log_open, copied. */
 void log_role(const char *role);
 

@@ -3,6 +3,12 @@
  * The master forks each role from its single thread, with no table and no event loop. A role
  * gets its struct role, calls role_begin, opens what it needs, calls role_ready once, and runs
  * its loop until role_stopping says otherwise. It leaves by returning an exit code.
+ *
+ * Of descriptors a role has 0 to 2, the log's, its lifeline, the ready pipe and, a worker, the
+ * listeners; all are close-on-exec. SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH
+ * are ignored, and an exec'd program would inherit that: who spawns one resets all signals.
+ * With `user` set, a role is still root until role_begin: what only root can read (a TLS
+ * key) is read before it.
  */
 #ifndef ROLE_H
 #define ROLE_H
@@ -24,18 +30,26 @@ struct role {
     enum role_kind kind;
     int slot;                /* 0, 1, ... among its kind */
     const struct conf *conf; /* the master's copy; read only */
-    const int *listeners;    /* one for each conf->listens, in its order, non-blocking */
+    const char *run_id;      /* of this life of the master: JOBTAB_OWNER of all job children */
+    const int *listeners;    /* worker: one for each conf->listens, in its order, non-blocking */
     int lifeline;            /* readable (EOF) once the master is dead */
-    int ready;               /* one byte written here: "I can work" */
+    int ready;               /* role_ready writes here */
     int wake;                /* role_begin: readable after a signal asked for something; eventfd */
 };
 
-/* Signals, parent-death signal, process title, log prefix. Call first. */
+/* Account, signals, parent-death signal, process title, log prefix. Call first; a role that cannot
+ * even do this ends. */
 void role_begin(struct role *role);
 /* Tell the master that this role can work. Once. */
 void role_ready(struct role *role);
 /* What has been asked for so far. Async signals set it; looks at the lifeline as well. */
 enum role_stop role_stopping(const struct role *role);
+
+/* "worker", "runner", "keeper". */
+const char *role_name(enum role_kind kind);
+
+/* Give up the memory of main's arguments and environment for process titles. Once, in main. */
+void role_title_init(int argc, char **argv);
 
 /* The roles. Each returns its exit code. */
 int worker_main(struct role *role);

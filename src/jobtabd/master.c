@@ -1,0 +1,498 @@
+/* master.c - keeps the roles alive and obeys signals.
+ * Born:  by main, with a configuration that has been checked.
+ * Loop:  wait for a signal, a role's word that it is ready, or the time to act.
+ * Ends:  TERM and INT tell the roles to stop, QUIT lets what runs end; then whatever job
+ *        processes are left are killed and the pid file goes.
+ * Crash: the roles see the end of their lifeline and stop; the next master kills the job processes
+ *        that are left, by the run id in their environment.
+ *
+ * It has one thread, opens no table and runs no event library, so that a fork is always safe.
+ */
+#include "config.h"
+
+#include "master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "conf_rows.h"
+#include "crew.h"
+#include "listen.h"
+#include "log.h"
+#include "pidfile.h"
+#include "strays.h"
+
+#define STRAYS_AGAIN_MS 500
+#define LAST_STRAYS_MS 3000
+
+static struct master {
+    struct crew *crews; /* at most one coming, at most one serving, any number leaving */
+    struct crew_links links;
+    int signals, ready, lifeline; /* our ends: a signalfd, and of two pipes */
+    int started;                  /* where to say that the start is done; -1: nobody waits */
+    char *pid_file;               /* as long as it is ours */
+    char run_id[RUN_ID_TEXT], last_run_id[RUN_ID_TEXT];
+    int64_t strays_at; /* when to look for the last master's job processes again */
+    bool hunting;      /* a runner died and its job processes are not all gone yet */
+    bool said_started, stopping, reload_wanted;
+} master = {.signals = -1, .ready = -1, .lifeline = -1, .started = -1};
+
+static struct crew *crew_in(enum crew_phase phase)
+{
+    struct crew *crew = master.crews;
+
+    while (crew && crew->phase != phase) {
+        crew = crew->next;
+    }
+    return crew;
+}
+
+static bool is_role(pid_t pid)
+{
+    for (const struct crew *crew = master.crews; crew; crew = crew->next) {
+        if (crew_find(crew, pid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ listeners */
+
+static bool has_listener(const struct crew *crew, int fd)
+{
+    for (size_t i = 0; crew && i < crew->conf->n_listens; i++) {
+        if (crew->listeners[i] == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Close those of a crew that `but` does not go on with. */
+static void close_listeners(struct crew *crew, const struct crew *but)
+{
+    for (size_t i = 0; i < crew->conf->n_listens; i++) {
+        if (crew->listeners[i] >= 0 && !has_listener(but, crew->listeners[i])) {
+            if (but) {
+                log_notice("no longer listening on %s", crew->conf->listens[i].address);
+            }
+            listen_close(crew->conf->listens[i].address, crew->listeners[i]);
+        }
+        crew->listeners[i] = -1;
+    }
+}
+
+/* Take over from the crew before what has the same address, open the rest. */
+static int open_listeners(struct crew *crew, const struct crew *before)
+{
+    char why[256], name[160];
+
+    for (size_t i = 0; i < crew->conf->n_listens; i++) {
+        const char *address = crew->conf->listens[i].address;
+        for (size_t j = 0; before && j < before->conf->n_listens; j++) {
+            if (strcmp(before->conf->listens[j].address, address) == 0) {
+                crew->listeners[i] = before->listeners[j];
+            }
+        }
+        if (crew->listeners[i] >= 0) {
+            continue;
+        }
+        crew->listeners[i] = listen_open(address, before == NULL, why, sizeof why);
+        if (crew->listeners[i] < 0) {
+            log_error("cannot listen on %s: %s", address, why);
+            return -1;
+        }
+        listen_name(crew->listeners[i], name, sizeof name);
+        log_notice("listening on %s", name);
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------------- table */
+
+/* The roles open the table as `user`; only the master can make a directory that is theirs. */
+static int prepare_table(const struct conf *conf)
+{
+    const char *dir = conf->table.dir;
+
+    if (pidfile_make_parents(dir) != 0 || (mkdir(dir, 0750) != 0 && errno != EEXIST)) {
+        log_error("cannot make the directory %s: %s", dir, strerror(errno));
+        return -1;
+    }
+    if (geteuid() != 0 || !conf->user[0]) {
+        return 0;
+    }
+    const struct passwd *account = getpwnam(conf->user);
+    if (!account || chown(dir, account->pw_uid, account->pw_gid) != 0) {
+        log_error("cannot give %s to user %s: %s", dir, conf->user,
+                  account ? strerror(errno) : "there is no such account");
+        return -1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------ start and reload */
+
+/* A crew for `conf`, which it takes; NULL after logging why not. */
+static struct crew *muster(struct conf *conf, enum crew_phase phase, const struct crew *before)
+{
+    struct crew *crew = crew_new(conf, phase);
+
+    if (!crew) {
+        log_error("%s", strerror(ENOMEM));
+        conf_free(conf);
+        return NULL;
+    }
+    if (prepare_table(conf) != 0 || open_listeners(crew, before) != 0) {
+        close_listeners(crew, before);
+        crew_free(crew);
+        return NULL;
+    }
+    crew->next = master.crews;
+    master.crews = crew;
+    return crew;
+}
+
+static void log_fault(const char *text, void *context)
+{
+    (void)context;
+    log_error("%s", text);
+}
+
+/* Carry over what only a restart can change. */
+static int keep_values(struct conf *conf, struct conf *current)
+{
+    char why[256];
+
+    for (const struct conf_row *row = conf_rows; row < conf_rows + conf_n_rows; row++) {
+        if (row->reload != RELOAD_KEEP) {
+            continue;
+        }
+        const char *old = *(char **)((char *)current + row->offset);
+        if (strcmp(old, *(char **)((char *)conf + row->offset)) != 0) {
+            log_warn("%s stays \"%s\" until a restart", row->name, old);
+            if (conf_row_read(row, old, conf, why, sizeof why) != 0) {
+                log_error("%s", why);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static void reload(void)
+{
+    struct crew *serving = crew_in(CREW_SERVING);
+
+    master.reload_wanted = false;
+    log_notice("reading %s again", serving->conf->file);
+    struct conf *conf = conf_load(serving->conf->file, log_fault, NULL);
+    if (!conf || keep_values(conf, serving->conf) != 0) {
+        conf_free(conf);
+        log_error("nothing was changed: the configuration is faulty");
+        return;
+    }
+    if (log_open(conf->error_log) != 0) {
+        log_error("nothing was changed: cannot open %s: %s", conf->error_log, strerror(errno));
+        conf_free(conf);
+        return;
+    }
+    if (!muster(conf, CREW_COMING, serving)) {
+        log_open(serving->conf->error_log);
+        log_error("nothing was changed");
+    }
+}
+
+static void take_over(struct crew *coming)
+{
+    struct crew *serving = crew_in(CREW_SERVING);
+
+    log_notice("the new configuration is in force");
+    coming->phase = CREW_SERVING;
+    close_listeners(serving, coming);
+    crew_leave(serving, SIGQUIT);
+}
+
+static void give_up(struct crew *coming)
+{
+    struct crew *serving = crew_in(CREW_SERVING);
+
+    close_listeners(coming, serving);
+    crew_leave(coming, SIGTERM);
+    if (serving) {
+        log_open(serving->conf->error_log);
+    }
+    log_error("nothing was changed: the new processes could not start to work");
+}
+
+static void say_started(void)
+{
+    master.said_started = true;
+    log_notice("ready");
+    log_echo(false);
+    if (master.started >= 0) {
+        if (write(master.started, "", 1) < 0) {
+            log_warn("nobody waits for the start any more: %s", strerror(errno));
+        }
+        close(master.started);
+        master.started = -1;
+    }
+}
+
+static void stop(int number)
+{
+    master.stopping = true;
+    for (struct crew *crew = master.crews; crew; crew = crew->next) {
+        if (crew->phase == CREW_COMING) {
+            close_listeners(crew, crew_in(CREW_SERVING));
+            crew_leave(crew, SIGTERM);
+        }
+    }
+    for (struct crew *crew = master.crews; crew; crew = crew->next) {
+        close_listeners(crew, NULL);
+        crew_leave(crew, number);
+    }
+}
+
+/* ----------------------------------------------------------------------- loop */
+
+static void take_ready(void)
+{
+    pid_t pid;
+
+    while (read(master.ready, &pid, sizeof pid) == (ssize_t)sizeof pid) {
+        for (struct crew *crew = master.crews; crew && !crew_said_ready(crew, pid);
+             crew = crew->next) {
+        }
+    }
+}
+
+static void reap(void)
+{
+    bool runner_died = false;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (struct crew *crew = master.crews; crew; crew = crew->next) {
+            const struct slot *slot = crew_find(crew, pid);
+            if (slot) {
+                runner_died = runner_died || slot->kind == ROLE_RUNNER;
+                crew_died(crew, pid, status);
+                break;
+            }
+        }
+    }
+    /* What a runner leaves becomes ours at its death, and what those leave at theirs. */
+    if (runner_died || master.hunting) {
+        unsigned n = strays_kill(is_role);
+        if (n > 0 && runner_died) {
+            log_notice("killing %u job processes of a runner that is gone", n);
+        }
+        master.hunting = n > 0;
+    }
+}
+
+static void take_signals(void)
+{
+    struct signalfd_siginfo info;
+
+    while (read(master.signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        switch (info.ssi_signo) {
+        case SIGCHLD:
+            break; /* several may come as one: reap looks at every turn */
+        case SIGTERM:
+        case SIGINT:
+            log_notice("SIG%s: stopping", sigabbrev_np((int)info.ssi_signo));
+            stop(SIGTERM);
+            break;
+        case SIGQUIT:
+            log_notice("SIGQUIT: stopping once what runs has ended");
+            stop(SIGQUIT);
+            break;
+        case SIGHUP:
+            master.reload_wanted = true;
+            break;
+        default:
+            log_warn("SIG%s asks for nothing that this version can do",
+                     sigabbrev_np((int)info.ssi_signo));
+        }
+    }
+}
+
+/* Move on from what has happened. */
+static void settle(void)
+{
+    struct crew *coming = crew_in(CREW_COMING);
+
+    if (coming && crew_is_ready(coming)) {
+        take_over(coming);
+    } else if (coming && (crew_failed(coming) || crew_now() >= coming->deadline)) {
+        give_up(coming);
+    } else if (!coming && master.reload_wanted && !master.stopping) {
+        reload();
+    }
+    if (!master.said_started && !master.stopping && crew_is_ready(crew_in(CREW_SERVING))) {
+        say_started();
+    }
+    for (struct crew **link = &master.crews; *link;) {
+        struct crew *crew = *link;
+        if (crew->phase == CREW_LEAVING && crew_running(crew) == 0) {
+            *link = crew->next;
+            crew_free(crew);
+        } else {
+            link = &crew->next;
+        }
+    }
+}
+
+static int64_t tend_strays(void)
+{
+    int64_t now = crew_now();
+
+    if (now >= master.strays_at) {
+        master.strays_at =
+            strays_kill_run(master.last_run_id) > 0 ? now + STRAYS_AGAIN_MS : INT64_MAX;
+    }
+    return master.strays_at;
+}
+
+static void loop(void)
+{
+    struct pollfd polls[] = {{.fd = master.signals, .events = POLLIN},
+                             {.fd = master.ready, .events = POLLIN}};
+
+    for (settle(); master.crews; settle()) {
+        int64_t next = tend_strays(), now;
+        for (struct crew *crew = master.crews; crew; crew = crew->next) {
+            int64_t due = crew_tend(crew, &master.links);
+            next = due < next ? due : next;
+        }
+        now = crew_now();
+        int64_t wait = next == INT64_MAX ? -1 : next > now ? next - now : 0;
+        poll(polls, 2, wait > 60000 ? 60000 : (int)wait);
+        take_ready();
+        take_signals(); /* before reap: whoever ends because we stop is not replaced */
+        reap();
+    }
+}
+
+/* ----------------------------------------------------------------- first and last */
+
+static int open_signals(void)
+{
+    static const int numbers[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
+                                  SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        sigaddset(&set, numbers[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it: then nothing to reap */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) {
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_links(void)
+{
+    int lifeline[2], ready[2];
+
+    if (pipe2(lifeline, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0) {
+        return -1;
+    }
+    master.lifeline = lifeline[1];
+    master.ready = ready[0];
+    master.links = (struct crew_links){
+        .run_id = master.run_id, .lifeline = lifeline[0], .ready = ready[1]};
+    return 0;
+}
+
+static int begin(struct conf *conf)
+{
+    char why[256];
+
+    if (pidfile_take(conf->pid_file, why, sizeof why) != 0) {
+        log_error("%s", why);
+        conf_free(conf);
+        return -1;
+    }
+    master.pid_file = strdup(conf->pid_file);
+    master.signals = open_signals();
+    if (!master.pid_file || master.signals < 0 || open_links() != 0 ||
+        pidfile_run_id(conf->pid_file, master.last_run_id, master.run_id) != 0) {
+        log_error("cannot start: %s", strerror(errno));
+        conf_free(conf);
+        return -1;
+    }
+    strays_adopt();
+    master.strays_at = INT64_MAX;
+    if (master.last_run_id[0]) {
+        log_warn("the last master did not end in order");
+        master.strays_at = crew_now();
+    }
+    return muster(conf, CREW_SERVING, NULL) ? 0 : -1;
+}
+
+/* No role is left: end what jobs left behind. */
+static void last_strays(void)
+{
+    struct pollfd polls = {.fd = master.signals, .events = POLLIN};
+    int64_t until = crew_now() + LAST_STRAYS_MS;
+
+    do {
+        while (waitpid(-1, NULL, WNOHANG) > 0) {
+        }
+        if (strays_kill(is_role) == 0) {
+            return;
+        }
+        poll(&polls, 1, 100);
+        take_signals();
+    } while (crew_now() < until);
+    log_warn("job processes are left that do not die");
+}
+
+int master_run(struct conf *conf, int started)
+{
+    int code = 1;
+
+    log_role("master");
+    log_echo(true);
+    if (log_open(conf->error_log) != 0) {
+        log_error("cannot open %s: %s", conf->error_log, strerror(errno));
+        conf_free(conf);
+        return 1;
+    }
+    master.started = started;
+    if (begin(conf) == 0) {
+        log_notice("jobtabd " PACKAGE_VERSION " started");
+        loop();
+        last_strays();
+        log_notice("stopped");
+        code = 0;
+    }
+    if (master.pid_file) {
+        pidfile_drop(master.pid_file);
+        free(master.pid_file);
+    }
+    return code;
+}

@@ -1,0 +1,182 @@
+/* strays.c - find and end what dead processes left behind. */
+#include "config.h"
+
+#include "strays.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define OWNER "JOBTAB_OWNER="
+
+struct process {
+    pid_t pid, parent, group;
+    char name[32]; /* of its program, cut by the kernel at 15 */
+};
+
+void strays_adopt(void)
+{
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        log_warn("cannot become a subreaper: %s; job children may outlive a runner that dies",
+                 strerror(errno));
+    }
+}
+
+/* A whole file of /proc, to be freed, NUL-terminated beyond *size; NULL when it is gone. */
+static char *read_proc(pid_t pid, const char *name, size_t *size)
+{
+    char path[64], *text = NULL;
+    size_t room = 0, length = 0;
+    ssize_t got = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return NULL;
+    }
+    do {
+        if (room - length < 2) {
+            room += 4096;
+            char *grown = realloc(text, room);
+            if (!grown) {
+                got = -1;
+                break;
+            }
+            text = grown;
+        }
+        got = read(fd, text + length, room - length - 1);
+        length += got > 0 ? (size_t)got : 0;
+    } while (got > 0);
+    close(fd);
+    if (got < 0) {
+        free(text);
+        return NULL;
+    }
+    text[length] = '\0';
+    *size = length;
+    return text;
+}
+
+static bool read_process(pid_t pid, struct process *process)
+{
+    size_t size;
+    int parent, group;
+    char *text = read_proc(pid, "stat", &size);
+    char *open = text ? strchr(text, '(') : NULL;
+    char *close = open ? strrchr(open, ')') : NULL; /* a program's name may hold any of these */
+    bool read = close && sscanf(close + 1, " %*c %d %d", &parent, &group) == 2;
+
+    if (read) {
+        *process = (struct process){.pid = pid, .parent = parent, .group = group};
+        snprintf(process->name, sizeof process->name, "%.*s", (int)(close - open - 1), open + 1);
+    }
+    free(text);
+    return read;
+}
+
+/* Call `visit` for every process there is; returns the sum of what it returns. */
+static unsigned each_process(unsigned (*visit)(const struct process *process, const void *context),
+                             const void *context)
+{
+    struct process process;
+    struct dirent *entry;
+    unsigned sum = 0;
+    DIR *proc = opendir("/proc");
+
+    if (!proc) {
+        log_warn("cannot read /proc: %s", strerror(errno));
+        return 0;
+    }
+    while ((entry = readdir(proc)) != NULL) {
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            read_process((pid_t)atol(entry->d_name), &process)) {
+            sum += visit(&process, context);
+        }
+    }
+    closedir(proc);
+    return sum;
+}
+
+struct search {
+    bool (*is_role)(pid_t pid);
+};
+
+static unsigned kill_child(const struct process *process, const void *context)
+{
+    const struct search *search = context;
+    struct process leader;
+
+    if (process->parent != getpid() || search->is_role(process->pid)) {
+        return 0;
+    }
+    /* One whose parent ended, in the group of a job that goes on, belongs to that job. */
+    if (process->group != process->pid && read_process(process->group, &leader) &&
+        search->is_role(leader.parent)) {
+        return 0;
+    }
+    if (process->group > 1 && process->group != getpgrp()) {
+        kill(-process->group, SIGKILL);
+    }
+    kill(process->pid, SIGKILL);
+    return 1;
+}
+
+unsigned strays_kill(bool (*is_role)(pid_t pid))
+{
+    const struct search search = {.is_role = is_role};
+
+    return each_process(kill_child, &search);
+}
+
+static bool carries(pid_t pid, const char *run_id)
+{
+    size_t size, head = strlen(OWNER);
+    char *environment = read_proc(pid, "environ", &size);
+    bool found = false;
+
+    for (const char *p = environment; p && p < environment + size && !found; p += strlen(p) + 1) {
+        found = strncmp(p, OWNER, head) == 0 && strcmp(p + head, run_id) == 0;
+    }
+    free(environment);
+    return found;
+}
+
+static unsigned kill_carrier(const struct process *process, const void *context)
+{
+    const char *run_id = context;
+    struct process parent;
+
+    /* The pidfd first: what is read after it is about the process that it names. */
+    int pidfd = pidfd_open(process->pid, 0);
+    if (pidfd < 0) {
+        return 0;
+    }
+    bool found = process->pid != getpid() && carries(process->pid, run_id);
+    if (found) {
+        /* A runner that outlived its master stops its children and hands their jobs back. */
+        bool looked_after = read_process(process->parent, &parent) &&
+                            strcmp(parent.name, "jobtabd") == 0 && parent.pid != getpid();
+        if (!looked_after && pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0) {
+            log_notice("killed process %d (%s), left behind by an earlier master",
+                       (int)process->pid, process->name);
+        }
+    }
+    close(pidfd);
+    return found;
+}
+
+unsigned strays_kill_run(const char *run_id)
+{
+    return each_process(kill_carrier, run_id);
+}
