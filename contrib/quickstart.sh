@@ -60,7 +60,6 @@ failed() { # what
     die "$1 failed; all of it is in $log"
 }
 
-# shellcheck disable=SC2329 # called by trap
 leave() {
     code=$?
     trap - EXIT INT TERM HUP
