@@ -1,0 +1,87 @@
+/* reader.h - rows of prices out of the bytes of one CSV source.
+ *
+ * Bytes go in as they come, in pieces of any size; rows come out by callback with their fields
+ * already read. Nothing is kept but the row at hand, so memory does not grow with the source. */
+#ifndef READER_H
+#define READER_H
+
+#include "scan.h"
+
+#include <csv.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define READER_COLUMNS 4096       /* more in a header are refused */
+#define READER_FIELD_MAX (1 << 20) /* bytes; a longer field is an unclosed quote or no CSV */
+#define READER_SYMBOL_MAX 64
+#define READER_SHOWN 40
+#define READER_ERROR 160
+
+enum reader_column {
+    COLUMN_SYMBOL,
+    COLUMN_TIME,
+    COLUMN_PRICE,
+    COLUMN_OPEN,
+    COLUMN_HIGH,
+    COLUMN_LOW,
+    COLUMN_CLOSE,
+};
+#define READER_KINDS 7
+
+enum reader_state {
+    FIELD_EMPTY, /* or not there */
+    FIELD_READ,
+    FIELD_BAD,
+};
+
+struct reader_field {
+    enum reader_state state;
+    union {
+        int64_t time; /* of COLUMN_TIME, nanoseconds */
+        double number;
+    };
+    char shown[READER_SHOWN + 1]; /* the text of a bad one, made printable */
+};
+
+struct reader_row {
+    uint64_t line; /* where the row begins; the header is line 1 */
+    bool has_ohlc; /* the source has all of open, high, low and close */
+    size_t symbol_size; /* may be READER_SYMBOL_MAX + 1: it was longer than that */
+    char symbol[READER_SYMBOL_MAX + 1];
+    struct reader_field fields[READER_KINDS]; /* COLUMN_SYMBOL's is not used */
+};
+
+typedef void reader_row_fn(const struct reader_row *row, void *context);
+
+struct reader {
+    reader_row_fn *emit;
+    void *context;
+    struct csv_parser csv;
+    uint64_t line; /* of the byte that comes next; lines end with LF */
+    unsigned bom;  /* bytes of a byte order mark seen at the beginning; 3: past it */
+    bool header_read;
+    bool has_symbol;
+    size_t column;    /* of the field that comes next */
+    uint8_t kinds[READER_COLUMNS]; /* bits of enum reader_column, by column of the source */
+    struct {
+        size_t column; /* + 1; 0: not found yet */
+        int rank;      /* the lower, the better the header's name */
+    } found[READER_KINDS];
+    struct reader_row row;
+    char error[READER_ERROR]; /* "" while all is well */
+};
+
+/* `symbol` names all rows of a source without a symbol column. */
+void reader_init(struct reader *reader, const char *symbol, size_t symbol_size,
+                 reader_row_fn *emit, void *context);
+
+/* Read the next bytes. 0, or -1 with reader->error: the source cannot be read on. */
+int reader_feed(struct reader *reader, const char *data, size_t size);
+
+/* The source is at its end: emit what is unfinished. 0, or -1 as reader_feed. */
+int reader_end(struct reader *reader);
+
+void reader_free(struct reader *reader);
+
+#endif

@@ -1,0 +1,217 @@
+/* rows.c - the prices of all sources, put in the order of symbol, time, place. */
+#include "config.h"
+
+#include "rows.h"
+
+#include "spill.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TIME_DIGITS 8
+#define DIGITS (TIME_DIGITS + (64 - REPORT_PLACE_BITS) / 8)
+
+int rows_init(struct rows *rows, struct fault *fault)
+{
+    memset(rows, 0, sizeof *rows);
+    rows->file = -1;
+    rows->by_time = rows->by_symbol = true;
+    rows->held = malloc(ROWS_HELD * sizeof *rows->held);
+    rows->spare = malloc(ROWS_HELD * sizeof *rows->spare);
+    if (rows->held == NULL || rows->spare == NULL)
+        return fault_set(fault, FAULT_SYSTEM, "out of memory");
+    return 0;
+}
+
+void rows_free(struct rows *rows)
+{
+    free(rows->held);
+    free(rows->spare);
+    free(rows->runs);
+    free(rows->heap);
+    if (rows->file >= 0)
+        close(rows->file);
+}
+
+/* Places tell rows with the same symbol and time apart, so no two are equal. */
+static bool is_before(const struct row *a, const struct row *b)
+{
+    if (row_symbol(a) != row_symbol(b))
+        return row_symbol(a) < row_symbol(b);
+    return a->time != b->time ? a->time < b->time : a->at < b->at;
+}
+
+/* ------------------------------------------------------------------- sorting */
+
+static uint8_t digit_of(const struct row *row, int digit)
+{
+    uint64_t time = (uint64_t)row->time ^ (UINT64_C(1) << 63); /* negative ones below */
+    return (uint8_t)(digit < TIME_DIGITS
+                         ? time >> (8 * digit)
+                         : row->at >> (REPORT_PLACE_BITS + 8 * (digit - TIME_DIGITS)));
+}
+
+/* Least significant digit first. It is stable and rows are held in the order of their places, so
+ * places need no digits; nor do times that came in order. */
+static void sort_held(struct rows *rows)
+{
+    if (rows->by_symbol)
+        return;
+    for (int digit = rows->by_time ? TIME_DIGITS : 0; digit < DIGITS; digit++) {
+        size_t count[256] = {0}, begin = 0;
+        for (size_t i = 0; i < rows->n; i++)
+            count[digit_of(&rows->held[i], digit)]++;
+        if (count[digit_of(&rows->held[0], digit)] == rows->n)
+            continue;
+        for (int value = 0; value < 256; value++) {
+            size_t n = count[value];
+            count[value] = begin;
+            begin += n;
+        }
+        for (size_t i = 0; i < rows->n; i++)
+            rows->spare[count[digit_of(&rows->held[i], digit)]++] = rows->held[i];
+        struct row *sorted = rows->spare;
+        rows->spare = rows->held;
+        rows->held = sorted;
+    }
+}
+
+/* ---------------------------------------------------------------------- runs */
+
+static int end_run(struct rows *rows, struct fault *fault)
+{
+    if (rows->runs == NULL) {
+        rows->runs = calloc(ROWS_RUNS, sizeof *rows->runs);
+        rows->heap = calloc(ROWS_RUNS, sizeof *rows->heap);
+        if (rows->runs == NULL || rows->heap == NULL)
+            return fault_set(fault, FAULT_SYSTEM, "out of memory");
+        if (spill_open(&rows->file, fault) != 0)
+            return -1;
+    }
+    sort_held(rows);
+    uint64_t offset = rows->total - rows->n;
+    if (spill_write(rows->file, rows->held, rows->n * sizeof *rows->held,
+                    offset * sizeof *rows->held, fault) != 0)
+        return -1;
+
+    if (rows->n_runs > 0 && is_before(&rows->last_written, &rows->held[0])) {
+        rows->runs[rows->n_runs - 1].left += rows->n; /* it goes on where that one ended */
+    } else {
+        if (rows->n_runs == ROWS_RUNS)
+            return fault_set(fault, FAULT_INVALID,
+                             "more than %llu rows that are not ordered by symbol and time",
+                             (unsigned long long)ROWS_RUNS * ROWS_HELD);
+        rows->runs[rows->n_runs++] = (struct rows_run){.offset = offset, .left = rows->n};
+    }
+    rows->last_written = rows->held[rows->n - 1];
+    rows->n = 0;
+    rows->by_time = rows->by_symbol = true;
+    return 0;
+}
+
+int rows_add(struct rows *rows, const struct row *row, struct fault *fault)
+{
+    if (rows->n == ROWS_HELD && end_run(rows, fault) != 0)
+        return -1;
+    if (rows->n > 0) {
+        const struct row *last = &rows->held[rows->n - 1];
+        if (row->time < last->time)
+            rows->by_time = false;
+        if (is_before(row, last))
+            rows->by_symbol = false;
+    }
+    rows->held[rows->n++] = *row;
+    rows->total++;
+    return 0;
+}
+
+/* -------------------------------------------------------------------- merging */
+
+static int fill(struct rows *rows, struct rows_run *run, struct fault *fault)
+{
+    size_t wanted = run->left < rows->chunk ? (size_t)run->left : rows->chunk;
+    if (spill_read(rows->file, run->buffer, wanted * sizeof *run->buffer,
+                   run->offset * sizeof *run->buffer, fault) != 0)
+        return -1;
+    run->offset += wanted;
+    run->left -= wanted;
+    run->n = wanted;
+    run->next = 0;
+    return 0;
+}
+
+static const struct row *front(const struct rows *rows, size_t at)
+{
+    const struct rows_run *run = &rows->runs[rows->heap[at]];
+    return &run->buffer[run->next];
+}
+
+static void sift_down(struct rows *rows, size_t at)
+{
+    for (;;) {
+        size_t lowest = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < rows->n_heap; child++)
+            if (is_before(front(rows, child), front(rows, lowest)))
+                lowest = child;
+        if (lowest == at)
+            return;
+        uint32_t run = rows->heap[at];
+        rows->heap[at] = rows->heap[lowest];
+        rows->heap[lowest] = run;
+        at = lowest;
+    }
+}
+
+int rows_sort(struct rows *rows, struct fault *fault)
+{
+    if (rows->file < 0) {
+        sort_held(rows);
+        return 0;
+    }
+    if (rows->n > 0 && end_run(rows, fault) != 0)
+        return -1;
+    rows->chunk = ROWS_HELD / rows->n_runs;
+    for (uint32_t i = 0; i < rows->n_runs; i++) {
+        rows->runs[i].buffer = rows->held + i * rows->chunk;
+        if (fill(rows, &rows->runs[i], fault) != 0)
+            return -1;
+        rows->heap[rows->n_heap++] = i;
+    }
+    for (size_t at = rows->n_heap; at-- > 0;)
+        sift_down(rows, at);
+    return 0;
+}
+
+static int next_held(struct rows *rows, const struct row **row)
+{
+    *row = rows->next < rows->n ? &rows->held[rows->next++] : NULL;
+    return 0;
+}
+
+static int next_merged(struct rows *rows, const struct row **row, struct fault *fault)
+{
+    *row = NULL;
+    if (rows->moved) {
+        struct rows_run *run = &rows->runs[rows->heap[0]];
+        if (++run->next == run->n) {
+            if (run->left > 0) {
+                if (fill(rows, run, fault) != 0)
+                    return -1;
+            } else {
+                rows->heap[0] = rows->heap[--rows->n_heap];
+            }
+        }
+        if (rows->n_heap > 0)
+            sift_down(rows, 0);
+    }
+    rows->moved = rows->n_heap > 0;
+    if (rows->moved)
+        *row = front(rows, 0);
+    return 0;
+}
+
+int rows_next(struct rows *rows, const struct row **row, struct fault *fault)
+{
+    return rows->file < 0 ? next_held(rows, row) : next_merged(rows, row, fault);
+}

@@ -1,0 +1,245 @@
+/* steps.c - the steps of one symbol, and their median and median absolute deviation.
+ *
+ * A double's bits, with the sign folded in, order as the number does. So when there are more steps
+ * than scratch has room for, one pass counts the values by their 16 highest bits; the wanted rank
+ * lies in one of these buckets, and a next pass looks only there, 16 bits deeper. */
+#include "config.h"
+
+#include "steps.h"
+
+#include "spill.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NARROW_BITS 16
+#define BUCKETS (1u << NARROW_BITS)
+
+void steps_init(struct steps *steps, void *memory, size_t size)
+{
+    memset(steps, 0, sizeof *steps);
+    steps->file = -1;
+    steps->max_held = size / (sizeof *steps->held + sizeof *steps->scratch);
+    steps->max_scratch = steps->max_held;
+    steps->held = memory;
+    steps->scratch = (double *)(steps->held + steps->max_held);
+}
+
+void steps_free(struct steps *steps)
+{
+    free(steps->count);
+    if (steps->file >= 0)
+        close(steps->file);
+}
+
+void steps_clear(struct steps *steps)
+{
+    steps->n_held = 0;
+    steps->total = 0;
+}
+
+static int spill_held(struct steps *steps, struct fault *fault)
+{
+    if (steps->file < 0 && spill_open(&steps->file, fault) != 0)
+        return -1;
+    if (spill_write(steps->file, steps->held, steps->n_held * sizeof *steps->held,
+                    (steps->total - steps->n_held) * sizeof *steps->held, fault) != 0)
+        return -1;
+    steps->n_held = 0;
+    return 0;
+}
+
+int steps_add(struct steps *steps, double change, report_place place, struct fault *fault)
+{
+    if (steps->n_held == steps->max_held && spill_held(steps, fault) != 0)
+        return -1;
+    steps->held[steps->n_held++] = (struct step){change, place};
+    steps->total++;
+    return 0;
+}
+
+/* One block of all steps: *offset moves on; *n is 0 at the end. What is in the file is read over
+ * what is held, so all that is held goes there first. */
+static int next_block(struct steps *steps, uint64_t *offset, size_t *n, struct fault *fault)
+{
+    if (steps->total <= steps->max_held) { /* never spilled */
+        *n = *offset == 0 ? steps->n_held : 0;
+        *offset = steps->total;
+        return 0;
+    }
+    if (steps->n_held > 0 && spill_held(steps, fault) != 0)
+        return -1;
+    uint64_t left = steps->total - *offset;
+    *n = left < steps->max_held ? (size_t)left : steps->max_held;
+    if (*n > 0 && spill_read(steps->file, steps->held, *n * sizeof *steps->held,
+                             *offset * sizeof *steps->held, fault) != 0)
+        return -1;
+    *offset += *n;
+    return 0;
+}
+
+int steps_each(struct steps *steps, void (*each)(const struct step *step, void *context),
+               void *context, struct fault *fault)
+{
+    uint64_t offset = 0;
+    size_t n;
+    do {
+        if (next_block(steps, &offset, &n, fault) != 0)
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            each(&steps->held[i], context);
+    } while (n > 0);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ selection */
+
+/* What a median is wanted of: the changes themselves, or their distance from a centre. */
+struct measure {
+    bool distance;
+    double centre;
+};
+
+static double measured(const struct measure *measure, const struct step *step)
+{
+    return measure->distance ? fabs(step->change - measure->centre) : step->change;
+}
+
+static uint64_t key_of(double value)
+{
+    uint64_t bits;
+    value += 0.0; /* -0 and 0 are one number */
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static double value_of(uint64_t key)
+{
+    uint64_t bits = key >> 63 ? key & ~(UINT64_C(1) << 63) : ~key;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The values whose key begins with `prefix`, `shift` bits not looked at; 64 is all values. */
+struct range {
+    uint64_t prefix, n;
+    unsigned shift;
+};
+
+static bool in_range(const struct range *range, double value)
+{
+    return range->shift == 64 || key_of(value) >> range->shift == range->prefix;
+}
+
+/* Go from the range to its one part that holds *rank; *rank becomes the rank in there. */
+static int narrow(struct steps *steps, const struct measure *measure, struct range *range,
+                  uint64_t *rank, struct fault *fault)
+{
+    if (steps->count == NULL)
+        steps->count = malloc(BUCKETS * sizeof *steps->count);
+    if (steps->count == NULL)
+        return fault_set(fault, FAULT_SYSTEM, "out of memory");
+    memset(steps->count, 0, BUCKETS * sizeof *steps->count);
+
+    unsigned shift = range->shift - NARROW_BITS;
+    uint64_t offset = 0;
+    size_t n;
+    do {
+        if (next_block(steps, &offset, &n, fault) != 0)
+            return -1;
+        for (size_t i = 0; i < n; i++) {
+            double value = measured(measure, &steps->held[i]);
+            if (in_range(range, value))
+                steps->count[key_of(value) >> shift & (BUCKETS - 1)]++;
+        }
+    } while (n > 0);
+
+    uint64_t bucket = 0;
+    for (; *rank >= steps->count[bucket]; bucket++)
+        *rank -= steps->count[bucket];
+    range->prefix = range->shift == 64 ? bucket : range->prefix << NARROW_BITS | bucket;
+    range->shift = shift;
+    range->n = steps->count[bucket];
+    return 0;
+}
+
+/* Hoare's selection: values[k] becomes what it would be if they were sorted, those before it are
+ * not greater, those behind not less. */
+static double select_value(double *values, size_t n, size_t k)
+{
+    size_t low = 0, high = n - 1;
+    while (low < high) {
+        double pivot = values[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;;) {
+            while (values[i] < pivot)
+                i++;
+            while (pivot < values[j])
+                j--;
+            if (i >= j)
+                break;
+            double value = values[i];
+            values[i++] = values[j];
+            values[j--] = value;
+        }
+        /* values[low..j] <= pivot <= values[j + 1..high], and j < high */
+        if (k <= j)
+            high = j;
+        else
+            low = j + 1;
+    }
+    return values[k];
+}
+
+/* The value of a rank, from 0. */
+static int value_at(struct steps *steps, const struct measure *measure, uint64_t rank,
+                    double *value, struct fault *fault)
+{
+    struct range range = {.n = steps->total, .shift = 64};
+    while (range.n > steps->max_scratch && range.shift > 0)
+        if (narrow(steps, measure, &range, &rank, fault) != 0)
+            return -1;
+    if (range.shift == 0) { /* more equal values than scratch has room for */
+        *value = value_of(range.prefix);
+        return 0;
+    }
+    uint64_t offset = 0;
+    size_t n, gathered = 0;
+    do {
+        if (next_block(steps, &offset, &n, fault) != 0)
+            return -1;
+        for (size_t i = 0; i < n; i++) {
+            double v = measured(measure, &steps->held[i]);
+            if (in_range(&range, v))
+                steps->scratch[gathered++] = v;
+        }
+    } while (n > 0);
+    *value = select_value(steps->scratch, gathered, (size_t)rank);
+    return 0;
+}
+
+static int median_of(struct steps *steps, const struct measure *measure, double *median,
+                     struct fault *fault)
+{
+    double low, high;
+    if (value_at(steps, measure, steps->total / 2, &high, fault) != 0)
+        return -1;
+    low = high;
+    if (steps->total % 2 == 0 && value_at(steps, measure, steps->total / 2 - 1, &low, fault) != 0)
+        return -1;
+    *median = (low + high) / 2;
+    return 0;
+}
+
+int steps_median(struct steps *steps, double *median, struct fault *fault)
+{
+    return median_of(steps, &(struct measure){.distance = false}, median, fault);
+}
+
+int steps_mad(struct steps *steps, double median, double *mad, struct fault *fault)
+{
+    return median_of(steps, &(struct measure){.distance = true, .centre = median}, mad, fault);
+}
