@@ -3,10 +3,18 @@ include_HEADERS += include/jobtab.h
 
 # The table, once: the installed library and the programs' static one are the same objects.
 lib_LTLIBRARIES += libjobtab.la
-libjobtab_la_SOURCES = src/lib/version.c \
-	include/jobtab.h
-libjobtab_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
-libjobtab_la_LIBADD = $(LMDB_LIBS) $(TPL_LIBS)
+libjobtab_la_SOURCES = include/jobtab.h \
+	src/lib/apply.c src/lib/verbs.h src/lib/submit.c src/lib/work.c src/lib/control.c \
+	src/lib/end.c src/lib/end.h src/lib/edit.c src/lib/edit.h \
+	src/lib/open.c src/lib/read.c src/lib/stat.c src/lib/wait.c src/lib/sweep.c \
+	src/lib/verify.c src/lib/backup.c src/lib/table.c src/lib/table.h \
+	src/lib/payload.c src/lib/payload.h src/lib/keys.c src/lib/keys.h \
+	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \
+	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
+	src/lib/bell.c src/lib/bell.h src/lib/store.c src/lib/store.h \
+	src/lib/error.c src/lib/error.h
+libjobtab_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS) $(JANSSON_CFLAGS)
+libjobtab_la_LIBADD = $(LMDB_LIBS) $(TPL_LIBS) $(JANSSON_LIBS) -lpthread
 # version-info: an interface added or changed -> current+1, revision 0; only compatible
 # additions -> age+1 as well, else age 0; the inside only -> revision+1.
 libjobtab_la_LDFLAGS = $(JOBTAB_LDFLAGS) -version-info 0:0:0 -no-undefined \

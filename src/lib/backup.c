@@ -1,0 +1,50 @@
+/* backup.c - a hot copy: written under a name that nobody opens, synced, then named. */
+#include "error.h"
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Make the new name durable. */
+static int sync_directory(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0) {
+        int rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot sync directory %s", dir);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    close(fd);
+    return JOBTAB_OK;
+}
+
+int jobtab_backup(struct jobtab *table, const char *dir)
+{
+    char part[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+    int rc = table_enter(table);
+
+    if (rc)
+        return rc;
+    if ((size_t)snprintf(part, sizeof part, "%s/part-%d", dir, (int)getpid()) >= sizeof part ||
+        (size_t)snprintf(from, sizeof from, "%s/%s", part, store_file) >= sizeof from ||
+        (size_t)snprintf(to, sizeof to, "%s/%s", dir, store_file) >= sizeof to)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot make directory %s", dir);
+    if (access(to, F_OK) == 0)
+        return fail(JOBTAB_INVALID, "directory: %s holds a table already", dir);
+    if (mkdir(part, 0700) < 0)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot make directory %s", part);
+    rc = store_copy(table->store, part);
+    if (!rc && link(from, to) < 0) /* as rename, but never over a table made meanwhile */
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", to);
+    unlink(from);
+    rmdir(part);
+    return rc ? rc : sync_directory(dir);
+}

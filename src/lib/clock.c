@@ -1,0 +1,138 @@
+/* clock.c - clocks, the boot id, process identity, random bits. */
+#include "clock.h"
+
+#include "jobtab.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec now;
+
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_wall(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}
+
+int64_t clock_boot(void)
+{
+    return clock_ms(CLOCK_BOOTTIME);
+}
+
+int64_t jobtab_now(void)
+{
+    return clock_wall();
+}
+
+/* Read a small file of /proc; the length read, 0 when there is none. */
+static size_t read_small(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, size - 1);
+    close(fd);
+    if (n < 0)
+        n = 0;
+    text[n] = '\0';
+    return (size_t)n;
+}
+
+static struct boot this_boot;
+static pthread_once_t boot_once = PTHREAD_ONCE_INIT;
+
+static void read_boot_id(void)
+{
+    char text[64];
+    struct jobtab_id id;
+
+    read_small("/proc/sys/kernel/random/boot_id", text, sizeof text);
+    text[36] = '\0';
+    if (jobtab_id_parse(text, &id) != JOBTAB_OK)
+        return; /* no /proc: all boots look the same, and no owner looks alive */
+    memcpy(&this_boot.high, id.bytes, 8);
+    memcpy(&this_boot.low, id.bytes + 8, 8);
+}
+
+struct boot clock_boot_id(void)
+{
+    pthread_once(&boot_once, read_boot_id);
+    return this_boot;
+}
+
+bool boot_same(const struct boot *a, const struct boot *b)
+{
+    return a->high == b->high && a->low == b->low;
+}
+
+uint64_t process_start(int32_t pid)
+{
+    char path[32], text[1024];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (!read_small(path, text, sizeof text))
+        return 0;
+    /* The name, field 2, may hold anything: fields are counted from its closing parenthesis. */
+    char *field = strrchr(text, ')');
+    if (!field || field[1] != ' ' || field[2] == 'Z' || field[2] == 'X')
+        return 0;
+    field += 2; /* at field 3 */
+    for (int n = 3; n < 22; n++) {
+        field = strchr(field, ' ');
+        if (!field)
+            return 0;
+        field++;
+    }
+    return strtoull(field, NULL, 10);
+}
+
+uint64_t random_u64(void)
+{
+    uint64_t bits;
+
+    /* Eight bytes never come short or fail once the kernel's pool is up. */
+    while (getrandom(&bits, sizeof bits, 0) != (ssize_t)sizeof bits)
+        continue;
+    return bits;
+}
+
+void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
+{
+    time_t seconds = (time_t)(time_ms / 1000);
+    int ms = (int)(time_ms % 1000);
+    struct tm tm;
+
+    if (ms < 0) {
+        ms += 1000;
+        seconds--;
+    }
+    gmtime_r(&seconds, &tm);
+    /* The format has room for four digits of year: what lies outside is shown as its border. */
+    int year = tm.tm_year + 1900;
+    if (year < 0 || year > 9999)
+        year = year < 0 ? 0 : 9999;
+    char *p = text;
+    const struct { int value, digits; char behind; } parts[] = {
+        {year, 4, '-'}, {tm.tm_mon + 1, 2, '-'}, {tm.tm_mday, 2, 'T'}, {tm.tm_hour, 2, ':'},
+        {tm.tm_min, 2, ':'}, {tm.tm_sec, 2, '.'}, {ms, 3, 'Z'},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int value = parts[i].value;
+        for (int d = parts[i].digits - 1; d >= 0; d--, value /= 10)
+            p[d] = (char)('0' + value % 10);
+        p += parts[i].digits;
+        *p++ = parts[i].behind;
+    }
+    *p = '\0';
+}

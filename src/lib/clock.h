@@ -1,0 +1,24 @@
+/* clock.h - the two clocks, this boot, and whether a process still lives. */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A boot of this machine. Instants of the boot clock mean nothing in another boot. */
+struct boot {
+    uint64_t high, low;
+};
+
+int64_t clock_wall(void); /* ms since 1970; may be stepped: stamps only */
+int64_t clock_boot(void); /* ms since boot, sleep counted; never stepped: deadlines */
+struct boot clock_boot_id(void);
+bool boot_same(const struct boot *a, const struct boot *b);
+
+/* When the process began, in the kernel's ticks: with the pid and the boot it names one process
+ * for ever. 0: there is none, or it is dead and only waits to be reaped. */
+uint64_t process_start(int32_t pid);
+
+uint64_t random_u64(void);
+
+#endif

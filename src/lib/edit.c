@@ -1,0 +1,265 @@
+/* edit.c - one writing transaction over the table. See edit.h. */
+#include "edit.h"
+
+#include "error.h"
+#include "payload.h"
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int edit_begin(struct jobtab *table, struct edit *edit)
+{
+    memset(edit, 0, sizeof *edit);
+    edit->table = table;
+    int rc = store_write(table->store, &edit->txn);
+    if (rc)
+        return rc;
+    /* A writer that died inside its commit may have left what can be seen and is not on disk. */
+    if (bell_mark_writer(table->bell))
+        rc = store_sync(table->store);
+    if (!rc)
+        rc = table_totals(edit->txn, &edit->totals);
+    if (!rc)
+        rc = table_settings(edit->txn, &edit->settings);
+    edit->now = clock_wall();
+    edit->boot = clock_boot();
+    if (rc)
+        edit_drop(edit);
+    return rc;
+}
+
+void edit_drop(struct edit *edit)
+{
+    bell_unmark_writer(edit->table->bell);
+    store_end(edit->txn);
+    free(edit->kinds);
+}
+
+/* The counts and what the edit makes claimable, of a kind. Its index, or -1 when the edit has failed. */
+static ssize_t kind_of(struct edit *edit, const char *kind)
+{
+    struct key key = key_meta("count", kind);
+    struct slice image;
+
+    for (size_t i = 0; i < edit->n_kinds; i++)
+        if (strcmp(edit->kinds[i].kind, kind) == 0)
+            return (ssize_t)i;
+    if (edit->n_kinds == edit->room) {
+        size_t room = edit->room ? 2 * edit->room : 4;
+        struct edit_kind *kinds = realloc(edit->kinds, room * sizeof *kinds);
+        if (!kinds) {
+            store_fail(edit->txn, fail(JOBTAB_SYSTEM, "out of memory"));
+            return -1;
+        }
+        edit->kinds = kinds;
+        edit->room = room;
+    }
+    struct edit_kind *added = &edit->kinds[edit->n_kinds];
+    memset(added, 0, sizeof *added);
+    memcpy(added->kind, kind, strnlen(kind, JOBTAB_KIND_MAX));
+    if (store_get(edit->txn, STORE_META, key_slice(&key), &image)) {
+        int rc = count_decode(image, &added->count);
+        if (rc) {
+            store_fail(edit->txn, rc);
+            return -1;
+        }
+    }
+    return (ssize_t)edit->n_kinds++;
+}
+
+static void put_image(struct edit *edit, enum store_db db, struct slice key, int rc,
+                      const struct image *image)
+{
+    if (rc)
+        store_fail(edit->txn, rc);
+    else
+        store_put(edit->txn, db, key, image_slice(image));
+}
+
+/* Totals and counts go in once, at the end. */
+static void flush(struct edit *edit)
+{
+    struct image image;
+    int rc = totals_encode(&edit->totals, &image);
+
+    put_image(edit, STORE_META, text_slice("totals"), rc, &image);
+    for (size_t i = 0; i < edit->n_kinds; i++) {
+        static const struct count none;
+        const struct edit_kind *kind = &edit->kinds[i];
+        struct key key = key_meta("count", kind->kind);
+
+        if (memcmp(&kind->count, &none, sizeof none) == 0) {
+            store_delete(edit->txn, STORE_META, key_slice(&key));
+        } else {
+            rc = count_encode(&kind->count, &image);
+            put_image(edit, STORE_META, key_slice(&key), rc, &image);
+        }
+    }
+}
+
+int edit_commit(struct edit *edit)
+{
+    struct bell *bell = edit->table->bell;
+
+    if (edit->changed)
+        flush(edit);
+    int rc = store_commit(edit->txn);
+    bell_unmark_writer(bell);
+    /* After the commit: who is woken by the bell finds what it rang for. */
+    if (!rc && edit->changed) {
+        bell_ring(bell, edit->totals.sequence);
+        for (size_t i = 0; i < edit->n_kinds; i++)
+            if (edit->kinds[i].claimable)
+                bell_ring_work(bell, edit->kinds[i].kind, edit->kinds[i].claimable);
+    }
+    free(edit->kinds);
+    return rc;
+}
+
+/* -------------------------------------------------------------------- indexes */
+
+/* Take the job out of the index of its state. */
+static void unindex(struct edit *edit, const struct record *record)
+{
+    const struct jobtab_job *job = &record->job;
+    struct key key;
+
+    switch (job->state) {
+    case JOBTAB_SCHEDULED:
+        key = key_instant(job->run_at, &job->id);
+        store_delete(edit->txn, STORE_SCHEDULED, key_slice(&key));
+        break;
+    case JOBTAB_PENDING:
+        key = key_pending(job->kind, job->priority, record->queued);
+        store_delete(edit->txn, STORE_PENDING, key_slice(&key));
+        break;
+    case JOBTAB_RUNNING:
+    case JOBTAB_CANCELLING:
+        store_delete(edit->txn, STORE_RUNNING, id_slice(&job->id));
+        break;
+    case JOBTAB_COMPLETED:
+    case JOBTAB_FAILED:
+    case JOBTAB_CANCELLED:
+        key = key_instant(job->expires_at, &job->id);
+        store_delete(edit->txn, STORE_DONE, key_slice(&key));
+        break;
+    }
+}
+
+static void put_running(struct edit *edit, const struct jobtab_id *id, const struct hot *hot)
+{
+    struct image image;
+    int rc = hot_encode(hot, &image);
+
+    put_image(edit, STORE_RUNNING, id_slice(id), rc, &image);
+}
+
+/* Put it into that of its new one. */
+static void index_job(struct edit *edit, const struct record *record, const struct hot *hot)
+{
+    static const struct slice nothing = {.data = "", .size = 0};
+    const struct jobtab_job *job = &record->job;
+    struct key key;
+
+    switch (job->state) {
+    case JOBTAB_SCHEDULED:
+        key = key_instant(job->run_at, &job->id);
+        store_put(edit->txn, STORE_SCHEDULED, key_slice(&key), nothing);
+        break;
+    case JOBTAB_PENDING:
+        key = key_pending(job->kind, job->priority, record->queued);
+        store_put(edit->txn, STORE_PENDING, key_slice(&key), id_slice(&job->id));
+        break;
+    case JOBTAB_RUNNING:
+    case JOBTAB_CANCELLING:
+        put_running(edit, &job->id, hot);
+        break;
+    case JOBTAB_COMPLETED:
+    case JOBTAB_FAILED:
+    case JOBTAB_CANCELLED:
+        key = key_instant(job->expires_at, &job->id);
+        store_put(edit->txn, STORE_DONE, key_slice(&key), nothing);
+        break;
+    }
+}
+
+/* Every change takes the next number of the table's one sequence, which is the job's version and
+ * the key in the feed. */
+static uint64_t next_version(struct edit *edit, const struct jobtab_job *job)
+{
+    uint64_t version = ++edit->totals.sequence;
+    struct key key = key_version(version);
+    uint8_t change[sizeof job->id.bytes + 1];
+
+    memcpy(change, job->id.bytes, sizeof job->id.bytes);
+    change[sizeof job->id.bytes] = (uint8_t)job->state;
+    store_append(edit->txn, STORE_CHANGES, key_slice(&key),
+                 (struct slice){.data = change, .size = sizeof change});
+    if (version > EDIT_CHANGES) {
+        key = key_version(version - EDIT_CHANGES);
+        store_delete(edit->txn, STORE_CHANGES, key_slice(&key));
+    }
+    edit->changed = true;
+    return version;
+}
+
+void edit_put(struct edit *edit, const struct record *old, struct record *record, struct hot *hot)
+{
+    struct jobtab_job *job = &record->job;
+    struct image image;
+    ssize_t kind = kind_of(edit, job->kind);
+
+    if (kind < 0)
+        return;
+    job->version = next_version(edit, job);
+    job->updated_at = edit->now;
+    if (job->state == JOBTAB_PENDING && !record->queued)
+        record->queued = job->version;
+    if (state_owned(job->state)) {
+        hot->version = job->version;
+        hot->updated_at = job->updated_at;
+    }
+    if (old) {
+        unindex(edit, old);
+        edit->kinds[kind].count.states[old->job.state]--;
+    }
+    index_job(edit, record, hot);
+    edit->kinds[kind].count.states[job->state]++;
+    if (job->state == JOBTAB_PENDING)
+        edit->kinds[kind].claimable++;
+    int rc = record_encode(record, &image);
+    if (rc)
+        store_fail(edit->txn, rc);
+    else if (old)
+        store_put(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
+    else
+        store_append(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
+}
+
+void edit_put_hot(struct edit *edit, struct record *record, struct hot *hot)
+{
+    struct jobtab_job *job = &record->job;
+
+    hot->version = job->version = next_version(edit, job);
+    hot->updated_at = job->updated_at = edit->now;
+    put_running(edit, &job->id, hot);
+}
+
+void edit_remove(struct edit *edit, const struct record *record)
+{
+    const struct jobtab_job *job = &record->job;
+    ssize_t kind = kind_of(edit, job->kind);
+
+    if (kind < 0)
+        return;
+    unindex(edit, record);
+    edit->kinds[kind].count.states[job->state]--;
+    payload_delete(edit->txn, job, JOBTAB_PARAMS);
+    payload_delete(edit->txn, job, JOBTAB_RESULT);
+    payload_delete(edit->txn, job, JOBTAB_LOGTEXT);
+    if (job->key[0])
+        store_delete(edit->txn, STORE_KEYS, text_slice(job->key));
+    store_delete(edit->txn, STORE_JOBS, id_slice(&job->id));
+    edit->changed = true;
+}

@@ -1,0 +1,49 @@
+/* edit.h - one writing transaction over the table: the only place that keeps a record, its indexes,
+ * the counts and the change feed in step.
+ *
+ * Born:  edit_begin, which waits for the writer that is.
+ * Life:  verbs load a job, change a copy, and hand old and new to edit_put.
+ * Ends:  edit_commit, durable, then the bell; or edit_drop, and nothing happened.
+ */
+#ifndef EDIT_H
+#define EDIT_H
+
+#include "table.h"
+
+/* Changes that the feed keeps. */
+#define EDIT_CHANGES 65536
+
+/* A kind that this edit touches: its counts, and jobs that it made claimable. */
+struct edit_kind {
+    char kind[JOBTAB_KIND_MAX + 1];
+    struct count count;
+    uint32_t claimable;
+};
+
+struct edit {
+    struct jobtab *table;
+    struct store_txn *txn;
+    int64_t now;  /* wall clock, one instant for the whole edit */
+    int64_t boot; /* boot clock */
+    struct jobtab_options settings;
+    struct totals totals;
+    struct edit_kind *kinds;
+    size_t n_kinds, room;
+    bool changed;
+};
+
+int edit_begin(struct jobtab *table, struct edit *edit);
+/* The edit is gone, whatever is returned. */
+int edit_commit(struct edit *edit);
+void edit_drop(struct edit *edit);
+
+/* Write a new or changed job: record, indexes, counts, feed. `old` is as table_load gave it, NULL for a
+ * new job; `hot` goes with a job that has an owner. Sets version and updated_at, and `queued`
+ * where that is 0 and the job is pending. */
+void edit_put(struct edit *edit, const struct record *old, struct record *record, struct hot *hot);
+/* Write only what moves while the job runs. Sets version and updated_at. */
+void edit_put_hot(struct edit *edit, struct record *record, struct hot *hot);
+/* Remove the job and everything of it. */
+void edit_remove(struct edit *edit, const struct record *record);
+
+#endif

@@ -1,0 +1,353 @@
+/* open.c - opening a table: one opener at a time on a machine, one handle a process.
+ *
+ * Under an flock on `open.lock`: the store (whose own opening has races that lose commits), the bounds
+ * and policies that this opener brings, the bell. The lock is the kernel's and dies with its
+ * holder, so an opener killed at any instruction leaves the next one a sound table.
+ */
+#include "edit.h"
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SCHEMA "1" /* of keys and databases; record.c has the versions of the images */
+
+/* LMDB forbids a second environment of the same file in one process. */
+static struct jobtab *open_tables;
+static pthread_mutex_t open_tables_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const struct jobtab_options defaults = {
+    .map_size = UINT64_C(1) << 30,
+    .max_jobs = 100000,
+    .retention = INT64_C(24) * 3600 * 1000,
+    .params_max = 64 << 10,
+    .result_max = 1 << 20,
+    .log_max = 256 << 10,
+    .high_water = 80,
+    .max_readers = 1022,
+};
+
+/* Add to this process's open tables, unless it is there. */
+static int enlist(struct jobtab *table)
+{
+    int rc = JOBTAB_OK;
+
+    pthread_mutex_lock(&open_tables_lock);
+    for (const struct jobtab *t = open_tables; t; t = t->next_open)
+        if (t->pid == table->pid && t->device == table->device && t->inode == table->inode)
+            rc = fail(JOBTAB_BUSY, "this process has %s open already", table->dir);
+    if (rc == JOBTAB_OK) {
+        table->next_open = open_tables;
+        open_tables = table;
+    }
+    pthread_mutex_unlock(&open_tables_lock);
+    return rc;
+}
+
+static void delist(const struct jobtab *table)
+{
+    pthread_mutex_lock(&open_tables_lock);
+    for (struct jobtab **at = &open_tables; *at; at = &(*at)->next_open) {
+        if (*at == table) {
+            *at = table->next_open;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&open_tables_lock);
+}
+
+/* Make the directory, parents too. */
+static int make_directory(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof path, "%s", dir) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    for (char *p = path + 1;; p++) {
+        char was = *p;
+        if (was != '/' && was != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+            return fail_errno(JOBTAB_SYSTEM, errno, "cannot make directory %s", path);
+        if (!was)
+            return JOBTAB_OK;
+        *p = was;
+    }
+}
+
+/* Take the open lock; its descriptor, or -1 with the words set. */
+static int lock_open(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/open.lock", dir) >= sizeof path) {
+        fail(JOBTAB_INVALID, "directory: its name is too long");
+        return -1;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int rc = fd;
+    if (fd >= 0)
+        while ((rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+            continue;
+    if (rc < 0) {
+        fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* ------------------------------------------------------- bounds and policies */
+
+static uint64_t or_else(uint64_t value, uint64_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+/* What the opener asks for, else what the table has, else the default. */
+static struct jobtab_options merge(const struct jobtab_options *asked,
+                                   const struct jobtab_options *has)
+{
+    const struct jobtab_options *d = &defaults;
+    static const struct jobtab_options none;
+
+    if (!asked)
+        asked = &none;
+    return (struct jobtab_options){
+        .map_size = or_else(asked->map_size, or_else(has->map_size, d->map_size)),
+        .max_jobs = or_else(asked->max_jobs, or_else(has->max_jobs, d->max_jobs)),
+        .retention = asked->retention ? asked->retention
+                     : has->retention ? has->retention
+                                      : d->retention,
+        .params_max = or_else(asked->params_max, or_else(has->params_max, d->params_max)),
+        .result_max = or_else(asked->result_max, or_else(has->result_max, d->result_max)),
+        .log_max = or_else(asked->log_max, or_else(has->log_max, d->log_max)),
+        .high_water = (uint32_t)or_else(asked->high_water, or_else(has->high_water, d->high_water)),
+        .max_readers =
+            (uint32_t)or_else(has->max_readers, or_else(asked->max_readers, d->max_readers)),
+    };
+}
+
+static int check_options(const struct jobtab_options *options)
+{
+    if (!options)
+        return JOBTAB_OK;
+    if (options->map_size && options->map_size < (1 << 20))
+        return fail(JOBTAB_INVALID, "map_size: it is below 1 MiB");
+    if (options->high_water > 95)
+        return fail(JOBTAB_INVALID, "high_water: %u is above 95 percent", options->high_water);
+    if (options->retention < 0)
+        return fail(JOBTAB_INVALID, "retention: it is negative");
+    if (options->max_readers > 32766)
+        return fail(JOBTAB_INVALID, "max_readers: %u is above 32766", options->max_readers);
+    for (size_t i = 0; i < options->n_policies; i++) {
+        const struct jobtab_policy *policy = &options->policies[i];
+        int rc = table_check_kind(policy->kind);
+        if (rc)
+            return rc;
+        if (policy->backoff < 0 || policy->timeout < 0)
+            return fail(JOBTAB_INVALID, "%s of kind %s: it is negative",
+                        policy->backoff < 0 ? "backoff" : "timeout", policy->kind);
+    }
+    return JOBTAB_OK;
+}
+
+static bool same_bytes(struct store_txn *txn, struct slice key, struct slice wanted)
+{
+    struct slice found;
+
+    return store_get(txn, STORE_META, key, &found) && found.size == wanted.size &&
+           memcmp(found.data, wanted.data, wanted.size) == 0;
+}
+
+/* Put what is not yet so. The same pass looks (in a reading transaction, with `write` false: true when
+ * there is something to do) and writes. */
+static bool settle(struct store_txn *txn, struct slice key, struct slice wanted, bool write)
+{
+    if (same_bytes(txn, key, wanted))
+        return false;
+    if (write)
+        store_put(txn, STORE_META, key, wanted);
+    return true;
+}
+
+static int settle_all(struct store_txn *txn, const struct jobtab_options *asked, bool write,
+                      bool *any)
+{
+    struct jobtab_options has, settings;
+    struct image image;
+
+    int rc = table_settings(txn, &has);
+    if (rc)
+        return rc;
+    settings = merge(asked, &has);
+    rc = settings_encode(&settings, &image);
+    if (rc)
+        return rc;
+    *any = settle(txn, text_slice("schema"), text_slice(SCHEMA), write);
+    *any |= settle(txn, text_slice("settings"), image_slice(&image), write);
+    for (size_t i = 0; asked && i < asked->n_policies; i++) {
+        struct key key = key_meta("policy", asked->policies[i].kind);
+        rc = policy_encode(&asked->policies[i], &image);
+        if (rc)
+            return rc;
+        *any |= settle(txn, key_slice(&key), image_slice(&image), write);
+    }
+    return store_error(txn);
+}
+
+/* Look first: an opener that brings nothing new waits for no writer. */
+static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
+{
+    struct store_txn *txn;
+    struct slice schema;
+    bool any = false;
+
+    int rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    if (store_get(txn, STORE_META, text_slice("schema"), &schema) &&
+        !same_bytes(txn, text_slice("schema"), text_slice(SCHEMA)))
+        rc = fail(JOBTAB_SCHEMA, "the table in %s has schema %.*s; this library knows %s",
+                  table->dir, (int)schema.size, (const char *)schema.data, SCHEMA);
+    if (!rc)
+        rc = settle_all(txn, asked, false, &any);
+    store_end(txn);
+    if (rc || !any)
+        return rc;
+    rc = store_write(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = settle_all(txn, asked, true, &any);
+    store_fail(txn, rc);
+    return store_commit(txn);
+}
+
+/* ---------------------------------------------------------------- open, close */
+
+static int open_bell(struct jobtab *table)
+{
+    struct store_txn *txn;
+    struct totals totals;
+
+    int rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_totals(txn, &totals);
+    store_end(txn);
+    return rc ? rc : bell_open(table->dir, totals.sequence, &table->bell);
+}
+
+static void free_table(struct jobtab *table, bool forked)
+{
+    store_close(table->store, forked);
+    bell_close(table->bell);
+    free(table->dir);
+    free(table);
+}
+
+int jobtab_open(const char *dir, const struct jobtab_options *options, struct jobtab **result)
+{
+    struct stat stat_buf;
+    int lock = -1;
+
+    fail_clear();
+    int rc = check_options(options);
+    if (rc)
+        return rc;
+    bool must_exist = options && options->must_exist;
+    if (!must_exist && (rc = make_directory(dir)))
+        return rc;
+    if (stat(dir, &stat_buf) < 0)
+        return errno == ENOENT ? fail(JOBTAB_NOTABLE, "there is no directory %s", dir)
+                               : fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", dir);
+    struct jobtab *table = calloc(1, sizeof *table);
+    if (!table || !(table->dir = strdup(dir))) {
+        free(table);
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    }
+    table->pid = getpid();
+    table->device = stat_buf.st_dev;
+    table->inode = stat_buf.st_ino;
+    table->boot = clock_boot_id();
+    table->self = (struct jobtab_owner){.pid = table->pid,
+                                        .start_time = process_start(table->pid),
+                                        .instance = random_u64()};
+    rc = enlist(table);
+    if (rc) {
+        free_table(table, false);
+        return rc;
+    }
+    if (must_exist) { /* not even a lock file where there is no table */
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", dir, store_file);
+        if (access(path, F_OK) < 0)
+            rc = fail(JOBTAB_NOTABLE, "there is no table in %s", dir);
+    }
+    if (!rc && (lock = lock_open(dir)) < 0)
+        rc = JOBTAB_SYSTEM;
+    if (!rc) {
+        uint32_t readers = options && options->max_readers ? options->max_readers
+                                                           : defaults.max_readers;
+        rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
+    }
+    if (!rc)
+        rc = settle_table(table, options);
+    if (!rc)
+        rc = open_bell(table);
+    if (lock >= 0)
+        close(lock);
+    if (rc) {
+        delist(table);
+        free_table(table, false);
+        return rc;
+    }
+    *result = table;
+    return JOBTAB_OK;
+}
+
+void jobtab_close(struct jobtab *table)
+{
+    if (!table)
+        return;
+    delist(table);
+    free_table(table, table->pid != getpid());
+}
+
+int jobtab_attach(struct jobtab **table, bool *has_job, struct jobtab_id *id,
+                  struct jobtab_token *token)
+{
+    const char *dir = getenv("JOBTAB_TABLE");
+    const char *job = getenv("JOBTAB_JOB_ID"), *secret = getenv("JOBTAB_TOKEN");
+    struct jobtab_id parsed;
+    struct jobtab_token parsed_token;
+
+    fail_clear();
+    if (!dir)
+        return fail(JOBTAB_NOTABLE, "JOBTAB_TABLE is not set: this is no child of jobtabd");
+    if (job && !secret)
+        return fail(JOBTAB_INVALID, "JOBTAB_JOB_ID is set and JOBTAB_TOKEN is not");
+    int rc = job ? jobtab_id_parse(job, &parsed) : JOBTAB_OK;
+    if (!rc && job)
+        rc = jobtab_token_parse(secret, &parsed_token);
+    if (!rc)
+        rc = jobtab_open(dir, &(struct jobtab_options){.must_exist = true}, table);
+    if (rc)
+        return rc;
+    *has_job = job != NULL;
+    if (job) {
+        *id = parsed;
+        *token = parsed_token;
+    }
+    return JOBTAB_OK;
+}

@@ -1,0 +1,109 @@
+/* payload.c - params, result and log in chunks. See payload.h. */
+#include "payload.h"
+
+#include "error.h"
+#include "keys.h"
+
+#include <string.h>
+
+static void put_chunk(struct store_txn *txn, const struct jobtab_id *id, enum jobtab_part part,
+                      uint64_t chunk, const void *data, size_t size)
+{
+    struct key key = key_chunk(id, part, (uint32_t)chunk);
+
+    store_put(txn, STORE_PAYLOAD, key_slice(&key), (struct slice){.data = data, .size = size});
+}
+
+void payload_put(struct store_txn *txn, const struct jobtab_id *id, enum jobtab_part part,
+                 const void *data, size_t size)
+{
+    const char *bytes = data;
+
+    for (size_t at = 0; at < size; at += PAYLOAD_CHUNK) {
+        size_t n = size - at < PAYLOAD_CHUNK ? size - at : PAYLOAD_CHUNK;
+        put_chunk(txn, id, part, at / PAYLOAD_CHUNK, bytes + at, n);
+    }
+}
+
+void payload_append_log(struct store_txn *txn, const struct jobtab_id *id, uint64_t *begin,
+                        uint64_t *end, const void *data, size_t size, uint64_t max)
+{
+    char chunk[PAYLOAD_CHUNK];
+    const char *bytes = data;
+
+    while (size > 0) {
+        struct key key = key_chunk(id, JOBTAB_LOGTEXT, (uint32_t)(*end / PAYLOAD_CHUNK));
+        size_t held = *end % PAYLOAD_CHUNK;
+        size_t n = size < PAYLOAD_CHUNK - held ? size : PAYLOAD_CHUNK - held;
+        struct slice old;
+
+        if (held) {
+            if (!store_get(txn, STORE_PAYLOAD, key_slice(&key), &old) || old.size != held) {
+                store_fail(txn, fail(JOBTAB_DAMAGED, "the log's last chunk is not as it should be"));
+                return;
+            }
+            memcpy(chunk, old.data, held);
+        }
+        memcpy(chunk + held, bytes, n);
+        put_chunk(txn, id, JOBTAB_LOGTEXT, *end / PAYLOAD_CHUNK, chunk, held + n);
+        bytes += n;
+        size -= n;
+        *end += n;
+        while (*end - *begin > max && *begin / PAYLOAD_CHUNK < (*end - 1) / PAYLOAD_CHUNK) {
+            key = key_chunk(id, JOBTAB_LOGTEXT, (uint32_t)(*begin / PAYLOAD_CHUNK));
+            store_delete(txn, STORE_PAYLOAD, key_slice(&key));
+            *begin = (*begin / PAYLOAD_CHUNK + 1) * PAYLOAD_CHUNK;
+        }
+    }
+}
+
+void payload_range(const struct jobtab_job *job, enum jobtab_part part, uint64_t *begin,
+                   uint64_t *end)
+{
+    *begin = 0;
+    switch (part) {
+    case JOBTAB_PARAMS:
+        *end = job->params_size;
+        return;
+    case JOBTAB_RESULT:
+        *end = job->result_size;
+        return;
+    case JOBTAB_LOGTEXT:
+        *begin = job->log_begin;
+        *end = job->log_end;
+        return;
+    }
+    *end = 0;
+}
+
+void payload_delete(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part)
+{
+    uint64_t begin, end;
+
+    payload_range(job, part, &begin, &end);
+    for (uint64_t chunk = begin / PAYLOAD_CHUNK; chunk * PAYLOAD_CHUNK < end; chunk++) {
+        struct key key = key_chunk(&job->id, part, (uint32_t)chunk);
+        if (!store_delete(txn, STORE_PAYLOAD, key_slice(&key)))
+            return; /* a damaged size must not make us look for chunks for ever */
+    }
+}
+
+int payload_copy(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
+                 uint64_t offset, size_t size, char *bytes)
+{
+    while (size > 0) {
+        struct key key = key_chunk(&job->id, part, (uint32_t)(offset / PAYLOAD_CHUNK));
+        size_t skip = offset % PAYLOAD_CHUNK;
+        size_t n = size < PAYLOAD_CHUNK - skip ? size : PAYLOAD_CHUNK - skip;
+        struct slice chunk;
+
+        if (!store_get(txn, STORE_PAYLOAD, key_slice(&key), &chunk) || chunk.size < skip + n)
+            return store_error(txn) ? store_error(txn)
+                                    : fail(JOBTAB_DAMAGED, "a chunk of its bytes is missing");
+        memcpy(bytes, (const char *)chunk.data + skip, n);
+        bytes += n;
+        offset += n;
+        size -= n;
+    }
+    return JOBTAB_OK;
+}

@@ -1,0 +1,203 @@
+/* read.c - reading one job, its parts, and pages of jobs: each call one snapshot. */
+#include "error.h"
+#include "payload.h"
+#include "state.h"
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Records that one page may look at: bounds the time that a caller's event loop is held. */
+#define SCAN_MAX 20000
+
+int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job)
+{
+    struct store_txn *txn;
+    struct record record;
+
+    int rc = table_enter(table);
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_load(txn, id, &record, NULL);
+    store_end(txn);
+    if (rc == JOBTAB_OK)
+        *job = record.job;
+    return rc;
+}
+
+/* Read what of [*offset, *offset + max) the part holds into fresh memory, NUL behind it. */
+static int read_part(struct jobtab *table, struct store_txn *txn, const struct jobtab_job *job,
+                     enum jobtab_part part, uint64_t *offset, size_t max, char **bytes,
+                     size_t *size)
+{
+    uint64_t begin, end;
+
+    payload_range(job, part, &begin, &end);
+    if (begin > end || end - begin > store_size(table->store))
+        return fail(JOBTAB_DAMAGED, "the size of a part is beyond that of the table");
+    uint64_t from = *offset < begin ? begin : *offset > end ? end : *offset;
+    size_t n = end - from < max ? (size_t)(end - from) : max;
+    char *copy = malloc(n + 1);
+    if (!copy)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    int rc = payload_copy(txn, job, part, from, n, copy);
+    if (rc) {
+        free(copy);
+        return rc;
+    }
+    copy[n] = '\0';
+    *offset = from;
+    *bytes = copy;
+    *size = n;
+    return JOBTAB_OK;
+}
+
+int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_part part,
+                uint64_t *offset, size_t max, char **bytes, size_t *size)
+{
+    struct store_txn *txn;
+    struct record record;
+
+    int rc = table_enter(table);
+    if (!rc && (part < JOBTAB_PARAMS || part > JOBTAB_LOGTEXT))
+        rc = fail(JOBTAB_INVALID, "part: there is no %d", (int)part);
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_load(txn, id, &record, NULL);
+    if (!rc)
+        rc = read_part(table, txn, &record.job, part, offset, max, bytes, size);
+    store_end(txn);
+    return rc;
+}
+
+int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job,
+                     char **params, char **result)
+{
+    struct store_txn *txn;
+    struct record record;
+    char *parts[2] = {NULL, NULL};
+
+    int rc = table_enter(table);
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_load(txn, id, &record, NULL);
+    for (int i = 0; !rc && i < 2; i++) {
+        uint64_t offset = 0;
+        size_t size;
+        rc = read_part(table, txn, &record.job, i == 0 ? JOBTAB_PARAMS : JOBTAB_RESULT, &offset,
+                       SIZE_MAX - 1, &parts[i], &size);
+    }
+    store_end(txn);
+    if (rc) {
+        free(parts[0]);
+        free(parts[1]);
+        return rc;
+    }
+    *job = record.job;
+    *params = parts[0];
+    *result = parts[1];
+    return JOBTAB_OK;
+}
+
+/* ----------------------------------------------------------------------- list */
+
+/* Jobs that have an owner are few and have a database of their own, in the order of ids: what asks
+ * only for them goes through that. */
+static enum store_db database_for(const struct jobtab_filter *filter)
+{
+    const uint32_t owned =
+        JOBTAB_STATE_BIT(JOBTAB_RUNNING) | JOBTAB_STATE_BIT(JOBTAB_CANCELLING);
+
+    return filter->states && !(filter->states & ~owned) ? STORE_RUNNING : STORE_JOBS;
+}
+
+static bool first_entry(struct store_cursor *cursor, const struct jobtab_filter *filter,
+                        struct slice *key, struct slice *value)
+{
+    struct slice after = {0};
+
+    if (filter->after_set)
+        after = id_slice(&filter->after);
+    if (!filter->oldest_first)
+        return store_seek_below(cursor, after, key, value);
+    bool found = store_seek(cursor, after, key, value);
+    if (found && filter->after_set && key->size == after.size &&
+        memcmp(key->data, after.data, after.size) == 0)
+        found = store_next(cursor, key, value);
+    return found;
+}
+
+static bool next_entry(struct store_cursor *cursor, const struct jobtab_filter *filter,
+                       struct slice *key, struct slice *value)
+{
+    return filter->oldest_first ? store_next(cursor, key, value)
+                                : store_previous(cursor, key, value);
+}
+
+static bool wanted(const struct jobtab_filter *filter, const struct jobtab_job *job)
+{
+    if (filter->states && !(filter->states & JOBTAB_STATE_BIT(job->state)))
+        return false;
+    return !filter->kind || strcmp(filter->kind, job->kind) == 0;
+}
+
+/* A page out of one database. */
+static int scan(struct store_txn *txn, const struct jobtab_filter *filter,
+                struct jobtab_job *jobs, size_t max, size_t *n, struct jobtab_id *last, bool *more)
+{
+    enum store_db db = database_for(filter);
+    struct slice key, value;
+    struct record record;
+    size_t looked = 0;
+    int rc = JOBTAB_OK;
+
+    struct store_cursor *cursor = store_cursor(txn, db);
+    bool found = first_entry(cursor, filter, &key, &value);
+    for (; found && *n < max && looked < SCAN_MAX && !rc; looked++) {
+        if (!key_id_of(key, sizeof last->bytes, last)) {
+            rc = fail(JOBTAB_DAMAGED, "a key of `%s` is no id", db == STORE_JOBS ? "jobs" : "running");
+            break;
+        }
+        rc = db == STORE_JOBS ? table_decode(txn, last, value, &record, NULL)
+                              : table_load(txn, last, &record, NULL);
+        if (!rc && wanted(filter, &record.job))
+            jobs[(*n)++] = record.job;
+        found = next_entry(cursor, filter, &key, &value);
+    }
+    *more = found;
+    store_cursor_end(cursor);
+    return rc ? rc : store_error(txn);
+}
+
+int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct jobtab_job *jobs,
+                size_t *n, struct jobtab_id *cursor, bool *more)
+{
+    static const struct jobtab_filter all;
+    struct store_txn *txn;
+    struct jobtab_id last;
+    size_t max = *n, count = 0;
+    bool rest = false;
+
+    int rc = table_enter(table);
+    if (!rc && !max)
+        rc = fail(JOBTAB_INVALID, "n: a page has room for no job");
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = scan(txn, filter ? filter : &all, jobs, max, &count, &last, &rest);
+    store_end(txn);
+    if (rc)
+        return rc;
+    *n = count;
+    *more = rest;
+    if (rest && cursor)
+        *cursor = last;
+    return JOBTAB_OK;
+}

@@ -1,0 +1,76 @@
+/* record.h - what the table stores, as tpl images: the one place that owns their formats.
+ *
+ * To change a format: add the new string beside the old one in record.c with the next number,
+ * keep decoding the old one (fields it lacks get the value that held before), encode the new
+ * one only, add its golden image to tests/unit/test_record.c and leave the old ones there.
+ *
+ * Encoding goes through tpl. Decoding reads the image in place with every length checked, since
+ * tpl believes the lengths inside an image; a test holds the one against the other.
+ */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include "clock.h"
+#include "jobtab.h"
+#include "store.h"
+
+#define RECORD_MAX 1536 /* bytes of the largest image */
+
+struct image {
+    char bytes[RECORD_MAX];
+    size_t size;
+};
+
+/* `jobs`: the job but for what moves while it runs. The id is the key, and not in the image. */
+struct record {
+    struct jobtab_job job;
+    uint64_t queued;  /* its place in `pending`: the version at which it joined the queue */
+    uint64_t request; /* hash of the submit that carried its idempotency key */
+};
+
+/* `running`: what moves while a job runs. Stands in for the record's own fields meanwhile. */
+struct hot {
+    uint64_t version;
+    uint32_t progress;
+    char message[JOBTAB_MESSAGE_MAX + 1];
+    int64_t updated_at;
+    uint32_t attempt;
+    uint64_t secret; /* with the attempt: the fencing token */
+    struct jobtab_owner owner;
+    struct boot boot; /* in which owner, lease and deadline mean something */
+    int64_t lease;    /* boot clock; 0 when the kernel vouches for the owner */
+    int64_t deadline; /* of the attempt, boot clock; 0 is none */
+    uint64_t log_begin, log_end;
+};
+
+/* `meta`: the table's sequence, the last id and what has happened since it was made. */
+struct totals {
+    uint64_t sequence;
+    struct jobtab_id last_id;
+    uint64_t submitted, claimed, completed, failed, cancelled, retried, owners_lost, expired,
+        evicted;
+};
+
+/* `meta`: how many jobs of one kind are in each state. */
+struct count {
+    uint64_t states[JOBTAB_STATES];
+};
+
+/* Encoding fails only for want of memory: JOBTAB_SYSTEM. */
+int record_encode(const struct record *record, struct image *image);
+int hot_encode(const struct hot *hot, struct image *image);
+int totals_encode(const struct totals *totals, struct image *image);
+int count_encode(const struct count *count, struct image *image);
+int policy_encode(const struct jobtab_policy *policy, struct image *image);
+int settings_encode(const struct jobtab_options *settings, struct image *image);
+
+/* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
+ * a format of a later version. The output is then not to be used. */
+int record_decode(struct slice bytes, struct record *record);
+int hot_decode(struct slice bytes, struct hot *hot);
+int totals_decode(struct slice bytes, struct totals *totals);
+int count_decode(struct slice bytes, struct count *count);
+int policy_decode(struct slice bytes, struct jobtab_policy *policy);
+int settings_decode(struct slice bytes, struct jobtab_options *settings);
+
+#endif

@@ -1,0 +1,658 @@
+/* store.c - the store on LMDB: the only file that knows it.
+ *
+ * Life: opened by one process for itself, under the open lock (see open.c). The environment holds a
+ * pool of reset reading transactions, so that a read costs a renewal and no slot search. A commit
+ * whose outcome is unknown (an I/O error, a full disk) breaks the store for this process:
+ * every later call is refused until it is opened again, since LMDB would go on acknowledging.
+ *
+ * The gate: reading and writing transactions hold it shared; adopting a map that another process
+ * has grown needs a moment without any transaction, and takes it alone.
+ */
+#include "store.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POOL_SIZE 64
+#define DEFAULT_MAP (UINT64_C(1) << 30)
+
+/* The size that LMDB gives its lock file: a header and a cache line for each reader. */
+#define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
+
+const char store_file[] = "data.mdb";
+
+static const char *const names[STORE_DBS] = {
+    [STORE_JOBS] = "jobs",       [STORE_PAYLOAD] = "payload", [STORE_PENDING] = "pending",
+    [STORE_SCHEDULED] = "scheduled", [STORE_RUNNING] = "running", [STORE_DONE] = "done",
+    [STORE_KEYS] = "keys",       [STORE_CHANGES] = "changes", [STORE_META] = "meta",
+};
+
+struct store_txn {
+    struct store *store;
+    MDB_txn *lmdb;
+    int error; /* sticks */
+    bool writes;
+    bool dirty; /* something was put or deleted */
+    uint32_t reads; /* of a pooled one since it was renewed; only the stale control counts them */
+};
+
+struct store_cursor {
+    struct store_txn *txn;
+    MDB_cursor *lmdb;
+};
+
+struct store {
+    MDB_env *env;
+    MDB_dbi dbs[STORE_DBS];
+    pthread_rwlock_t gate;
+    pthread_mutex_t pool_lock;
+    struct store_txn *pool[POOL_SIZE];
+    size_t n_pool;
+    atomic_bool broken;
+};
+
+/* The one translator of LMDB's errors. */
+static int translate(int rc, const char *what)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return JOBTAB_OK;
+    case MDB_MAP_FULL:
+        return fail(JOBTAB_FULL, "%s: the map is full", what);
+    case MDB_VERSION_MISMATCH:
+    case MDB_INVALID:
+        return fail(JOBTAB_SCHEMA, "%s: %s", what, mdb_strerror(rc));
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_BAD_VALSIZE:
+    case MDB_INCOMPATIBLE:
+        return fail(JOBTAB_DAMAGED, "%s: %s", what, mdb_strerror(rc));
+    case MDB_PANIC:
+        return fail(JOBTAB_BROKEN, "%s: %s", what, mdb_strerror(rc));
+    default:
+        return fail(JOBTAB_SYSTEM, "%s: %s", what, mdb_strerror(rc));
+    }
+}
+
+static int broken(void)
+{
+    return fail(JOBTAB_BROKEN, "an earlier commit failed with its outcome unknown");
+}
+
+/* ---------------------------------------------------------------- open, close */
+
+/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its
+ * room before. Only when there is none, since closing a descriptor of one in use would drop
+ * this process's locks on it. */
+static int make_lock_file(const char *dir, uint32_t readers)
+{
+    char path[4096];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/lock.mdb", dir) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? JOBTAB_OK
+                               : fail_errno(JOBTAB_SYSTEM, errno, "cannot make %s", path);
+    int rc = posix_fallocate(fd, 0, LOCK_FILE_SIZE(readers));
+    if (rc) {
+        unlink(path);
+        rc = fail_errno(JOBTAB_SYSTEM, rc, "cannot make room for %s", path);
+    }
+    close(fd);
+    return rc;
+}
+
+/* A first opener that was killed between making the lock file and reading the meta pages leaves
+ * the next one with transaction id 0, which would then overwrite newer commits. The open lock
+ * prevents it; this makes sure. */
+static int check_transaction_id(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_txn *txn;
+
+    int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return translate(rc, "cannot read");
+    size_t seen = mdb_txn_id(txn);
+    mdb_env_info(env, &info);
+    mdb_txn_abort(txn);
+    if (seen + 1 < info.me_last_txnid)
+        return fail(JOBTAB_SYSTEM, "the lock file is behind the data: stop all who have the "
+                                   "table open, remove lock.mdb, open again");
+    return JOBTAB_OK;
+}
+
+/* All named databases are made by the first to open. */
+static int open_databases(struct store *store, bool must_exist)
+{
+    MDB_txn *txn;
+
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    for (int i = 0; !rc && i < STORE_DBS; i++)
+        rc = mdb_dbi_open(txn, names[i], 0, &store->dbs[i]);
+    if (!rc)
+        return translate(mdb_txn_commit(txn), "cannot open the databases");
+    if (rc != MDB_NOTFOUND)
+        goto failed;
+    mdb_txn_abort(txn);
+    if (must_exist)
+        return fail(JOBTAB_NOTABLE, "the file there holds no job table");
+    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    for (int i = 0; !rc && i < STORE_DBS; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &store->dbs[i]);
+    if (!rc)
+        return translate(mdb_txn_commit(txn), "cannot make the databases");
+failed:
+    mdb_txn_abort(txn);
+    return translate(rc, "cannot open the databases");
+}
+
+int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
+               struct store **result)
+{
+    char path[4096];
+    int fd, dead, rc;
+
+    snprintf(path, sizeof path, "%s/%s", dir, store_file);
+    if (access(path, F_OK) < 0) {
+        if (must_exist)
+            return fail(JOBTAB_NOTABLE, "there is no table in %s", dir);
+        if (!map_size)
+            map_size = DEFAULT_MAP;
+    }
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    pthread_rwlock_init(&store->gate, NULL);
+    pthread_mutex_init(&store->pool_lock, NULL);
+    rc = make_lock_file(dir, max_readers);
+    if (rc)
+        goto failed;
+    rc = mdb_env_create(&store->env);
+    if (!rc)
+        rc = mdb_env_set_maxdbs(store->env, STORE_DBS);
+    if (!rc)
+        rc = mdb_env_set_maxreaders(store->env, max_readers);
+    if (!rc && map_size)
+        rc = mdb_env_set_mapsize(store->env, map_size);
+    if (!rc)
+        rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600);
+    if (!rc)
+        rc = mdb_env_get_fd(store->env, &fd);
+    if (!rc && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        rc = errno;
+    /* What a writer that died had written may be visible and not yet on disk. */
+    if (!rc)
+        rc = mdb_env_sync(store->env, 1);
+    if (!rc)
+        rc = mdb_reader_check(store->env, &dead);
+    if (rc) {
+        rc = translate(rc, path);
+        goto failed;
+    }
+    rc = check_transaction_id(store->env);
+    if (!rc)
+        rc = open_databases(store, must_exist);
+    if (rc)
+        goto failed;
+    *result = store;
+    return JOBTAB_OK;
+failed:
+    store_close(store, false);
+    return rc;
+}
+
+void store_close(struct store *store, bool forked)
+{
+    if (!store)
+        return;
+    /* In a child the pooled transactions' slots are the parent's: they are left alone. */
+    for (size_t i = 0; i < store->n_pool; i++) {
+        if (!forked)
+            mdb_txn_abort(store->pool[i]->lmdb);
+        free(store->pool[i]);
+    }
+    if (store->env)
+        mdb_env_close(store->env);
+    pthread_mutex_destroy(&store->pool_lock);
+    pthread_rwlock_destroy(&store->gate);
+    free(store);
+}
+
+/* --------------------------------------------------------------- transactions */
+
+/* Another process has grown the map: take its size, once no transaction of ours is open. */
+static int adopt_map(struct store *store)
+{
+    pthread_rwlock_unlock(&store->gate);
+    pthread_rwlock_wrlock(&store->gate);
+    int rc = mdb_env_set_mapsize(store->env, 0);
+    pthread_rwlock_unlock(&store->gate);
+    pthread_rwlock_rdlock(&store->gate);
+    return rc;
+}
+
+static struct store_txn *from_pool(struct store *store)
+{
+    struct store_txn *txn = NULL;
+
+    pthread_mutex_lock(&store->pool_lock);
+    if (store->n_pool)
+        txn = store->pool[--store->n_pool];
+    pthread_mutex_unlock(&store->pool_lock);
+    return txn;
+}
+
+/* Begin or renew, whichever the transaction needs, whatever it takes. */
+static int begin(struct store_txn *txn)
+{
+    struct store *store = txn->store;
+    int rc = 0;
+
+    for (int tries = 0; tries < 3; tries++) {
+        int dead;
+
+        rc = txn->lmdb ? mdb_txn_renew(txn->lmdb)
+                       : mdb_txn_begin(store->env, NULL, txn->writes ? 0 : MDB_RDONLY, &txn->lmdb);
+        if (rc == MDB_MAP_RESIZED) {
+            if ((rc = adopt_map(store)))
+                break;
+        } else if (rc == MDB_READERS_FULL) {
+            if ((rc = mdb_reader_check(store->env, &dead)))
+                break;
+            rc = MDB_READERS_FULL;
+        } else {
+            break;
+        }
+    }
+    return rc;
+}
+
+static int start(struct store *store, struct store_txn *txn)
+{
+    txn->store = store;
+    txn->error = JOBTAB_OK;
+    txn->dirty = false;
+    pthread_rwlock_rdlock(&store->gate);
+    int rc = begin(txn);
+    if (!rc)
+        return JOBTAB_OK;
+    pthread_rwlock_unlock(&store->gate);
+    if (txn->lmdb)
+        mdb_txn_abort(txn->lmdb);
+    if (rc == MDB_PANIC)
+        atomic_store(&store->broken, true);
+    rc = translate(rc, txn->writes ? "cannot begin to write" : "cannot begin to read");
+    free(txn);
+    return rc;
+}
+
+int store_read(struct store *store, struct store_txn **result)
+{
+    if (atomic_load(&store->broken))
+        return broken();
+    struct store_txn *txn = from_pool(store);
+#ifdef JOBTAB_CONTROL_STALE_READS
+    /* A control for the tests' oracle: answers from a snapshot that is not renewed. */
+    if (txn && ++txn->reads % 32) {
+        pthread_rwlock_rdlock(&store->gate);
+        txn->error = JOBTAB_OK;
+        *result = txn;
+        return JOBTAB_OK;
+    }
+    if (txn)
+        mdb_txn_reset(txn->lmdb);
+#endif
+    if (!txn)
+        txn = calloc(1, sizeof *txn);
+    if (!txn)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    int rc = start(store, txn);
+    if (rc == JOBTAB_OK)
+        *result = txn;
+    return rc;
+}
+
+int store_write(struct store *store, struct store_txn **result)
+{
+    if (atomic_load(&store->broken))
+        return broken();
+    struct store_txn *txn = calloc(1, sizeof *txn);
+    if (!txn)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    txn->writes = true;
+    int rc = start(store, txn);
+    if (rc == JOBTAB_OK)
+        *result = txn;
+    return rc;
+}
+
+int store_commit(struct store_txn *txn)
+{
+    struct store *store = txn->store;
+    int rc = txn->error;
+
+    if (rc || !txn->dirty) {
+        store_end(txn);
+        return rc;
+    }
+    int failed = mdb_txn_commit(txn->lmdb);
+    pthread_rwlock_unlock(&store->gate);
+    free(txn);
+    if (!failed)
+        return JOBTAB_OK;
+    /* A full map is found before anything is written. Anything else: what is on disk is unknown,
+     * and the same process would go on acknowledging after a failed sync. */
+    if (failed == MDB_MAP_FULL)
+        return translate(failed, "cannot commit");
+    atomic_store(&store->broken, true);
+    return fail(JOBTAB_BROKEN, "cannot commit: %s", mdb_strerror(failed));
+}
+
+void store_end(struct store_txn *txn)
+{
+    if (!txn)
+        return;
+    struct store *store = txn->store;
+    if (txn->writes) {
+        mdb_txn_abort(txn->lmdb);
+        free(txn);
+        txn = NULL;
+    }
+#ifndef JOBTAB_CONTROL_STALE_READS
+    if (txn)
+        mdb_txn_reset(txn->lmdb);
+#endif
+    if (txn) {
+        pthread_mutex_lock(&store->pool_lock);
+        if (store->n_pool < POOL_SIZE) {
+            store->pool[store->n_pool++] = txn;
+            txn = NULL;
+        }
+        pthread_mutex_unlock(&store->pool_lock);
+    }
+    if (txn) {
+        mdb_txn_abort(txn->lmdb);
+        free(txn);
+    }
+    pthread_rwlock_unlock(&store->gate);
+}
+
+int store_error(const struct store_txn *txn)
+{
+    return txn->error;
+}
+
+int store_fail(struct store_txn *txn, int code)
+{
+    if (!txn->error)
+        txn->error = code;
+    return code;
+}
+
+/* ------------------------------------------------------------ get, put, delete */
+
+static MDB_val to_val(struct slice slice)
+{
+    /* LMDB does not write through it. */
+    return (MDB_val){.mv_size = slice.size, .mv_data = (void *)(uintptr_t)slice.data};
+}
+
+static struct slice to_slice(MDB_val val)
+{
+    return (struct slice){.data = val.mv_data, .size = val.mv_size};
+}
+
+/* Note a result in the transaction; true when the call found or did what it should. */
+static bool noted(struct store_txn *txn, int rc, enum store_db db)
+{
+    if (rc == MDB_SUCCESS)
+        return true;
+    if (rc != MDB_NOTFOUND && !txn->error)
+        txn->error = translate(rc, names[db]);
+    return false;
+}
+
+bool store_get(struct store_txn *txn, enum store_db db, struct slice key, struct slice *value)
+{
+    MDB_val k = to_val(key), v;
+
+    if (txn->error || !noted(txn, mdb_get(txn->lmdb, txn->store->dbs[db], &k, &v), db))
+        return false;
+    *value = to_slice(v);
+    return true;
+}
+
+static void put(struct store_txn *txn, enum store_db db, struct slice key, struct slice value,
+                unsigned flags)
+{
+    MDB_val k = to_val(key), v = to_val(value);
+
+    if (txn->error)
+        return;
+    txn->dirty = true;
+    noted(txn, mdb_put(txn->lmdb, txn->store->dbs[db], &k, &v, flags), db);
+}
+
+void store_put(struct store_txn *txn, enum store_db db, struct slice key, struct slice value)
+{
+    put(txn, db, key, value, 0);
+}
+
+void store_append(struct store_txn *txn, enum store_db db, struct slice key, struct slice value)
+{
+    put(txn, db, key, value, MDB_APPEND);
+}
+
+bool store_delete(struct store_txn *txn, enum store_db db, struct slice key)
+{
+    MDB_val k = to_val(key);
+
+    if (txn->error || !noted(txn, mdb_del(txn->lmdb, txn->store->dbs[db], &k, NULL), db))
+        return false;
+    txn->dirty = true;
+    return true;
+}
+
+uint64_t store_count(struct store_txn *txn, enum store_db db)
+{
+    MDB_stat stat = {0};
+
+    if (txn->error)
+        return 0;
+    noted(txn, mdb_stat(txn->lmdb, txn->store->dbs[db], &stat), db);
+    return stat.ms_entries;
+}
+
+/* -------------------------------------------------------------------- cursors */
+
+struct store_cursor *store_cursor(struct store_txn *txn, enum store_db db)
+{
+    if (txn->error)
+        return NULL;
+    struct store_cursor *cursor = calloc(1, sizeof *cursor);
+    if (!cursor) {
+        store_fail(txn, fail(JOBTAB_SYSTEM, "out of memory"));
+        return NULL;
+    }
+    cursor->txn = txn;
+    if (!noted(txn, mdb_cursor_open(txn->lmdb, txn->store->dbs[db], &cursor->lmdb), db)) {
+        free(cursor);
+        return NULL;
+    }
+    return cursor;
+}
+
+void store_cursor_end(struct store_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    mdb_cursor_close(cursor->lmdb);
+    free(cursor);
+}
+
+static bool move(struct store_cursor *cursor, struct slice *key, struct slice *value,
+                 MDB_cursor_op op)
+{
+    MDB_val k = {0}, v;
+
+    if (!cursor || cursor->txn->error)
+        return false;
+    if (key->size && op == MDB_SET_RANGE)
+        k = to_val(*key);
+    int rc = mdb_cursor_get(cursor->lmdb, &k, &v, op);
+    if (rc && rc != MDB_NOTFOUND)
+        store_fail(cursor->txn, translate(rc, "cannot go through a database"));
+    if (rc)
+        return false;
+    *key = to_slice(k);
+    *value = to_slice(v);
+    return true;
+}
+
+bool store_seek(struct store_cursor *cursor, struct slice key, struct slice *found,
+                struct slice *value)
+{
+    *found = key;
+    return move(cursor, found, value, key.size ? MDB_SET_RANGE : MDB_FIRST);
+}
+
+bool store_seek_below(struct store_cursor *cursor, struct slice key, struct slice *found,
+                      struct slice *value)
+{
+    *found = key;
+    if (key.size && move(cursor, found, value, MDB_SET_RANGE))
+        return move(cursor, found, value, MDB_PREV);
+    return move(cursor, found, value, MDB_LAST);
+}
+
+bool store_next(struct store_cursor *cursor, struct slice *key, struct slice *value)
+{
+    return move(cursor, key, value, MDB_NEXT);
+}
+
+bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice *value)
+{
+    return move(cursor, key, value, MDB_PREV);
+}
+
+/* ---------------------------------------------------------------- maintenance */
+
+/* Pages that no longer hold anything: LMDB keeps their numbers in a database of its own, handle 0,
+ * as lists that begin with their length. */
+static size_t free_pages(struct store_txn *txn)
+{
+    MDB_cursor *cursor;
+    MDB_val key, list;
+    size_t pages = 0, length;
+
+    int rc = mdb_cursor_open(txn->lmdb, 0, &cursor);
+    if (!noted(txn, rc, STORE_META))
+        return 0;
+    while (!(rc = mdb_cursor_get(cursor, &key, &list, MDB_NEXT))) {
+        if (list.mv_size < sizeof length)
+            break;
+        memcpy(&length, list.mv_data, sizeof length);
+        pages += length;
+    }
+    mdb_cursor_close(cursor);
+    return pages;
+}
+
+uint64_t store_used(struct store_txn *txn, uint64_t precise_above)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    if (txn->error)
+        return 0;
+    mdb_env_info(txn->store->env, &info);
+    mdb_env_stat(txn->store->env, &stat);
+    uint64_t pages = info.me_last_pgno + 1;
+    if (pages * stat.ms_psize > precise_above)
+        pages -= free_pages(txn);
+    return pages * stat.ms_psize;
+}
+
+uint64_t store_size(struct store *store)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    return info.me_mapsize;
+}
+
+static int count_reader(const char *line, void *context)
+{
+    uint32_t *count = context;
+
+    /* The first line is a heading, or says that there are none. */
+    if (line[0] == ' ' && strpbrk(line, "0123456789"))
+        ++*count;
+    return 0;
+}
+
+void store_readers(struct store *store, uint32_t *used, uint32_t *max)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    *used = 0;
+    *max = info.me_maxreaders;
+    mdb_reader_list(store->env, count_reader, used);
+}
+
+uint32_t store_clear_readers(struct store *store)
+{
+    int dead = 0;
+
+    mdb_reader_check(store->env, &dead);
+    return dead > 0 ? (uint32_t)dead : 0;
+}
+
+int store_sync(struct store *store)
+{
+    int rc = mdb_env_sync(store->env, 1);
+
+    if (rc)
+        atomic_store(&store->broken, true);
+    return rc ? fail(JOBTAB_BROKEN, "cannot sync: %s", mdb_strerror(rc)) : JOBTAB_OK;
+}
+
+/* LMDB does not sync its copies. */
+static int sync_file(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0) {
+        int rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot sync %s", path);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    close(fd);
+    return JOBTAB_OK;
+}
+
+int store_copy(struct store *store, const char *dir)
+{
+    char path[4096];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, store_file) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    int rc = mdb_env_copy2(store->env, dir, MDB_CP_COMPACT);
+    if (rc)
+        return translate(rc, path);
+    rc = sync_file(path, O_RDWR);
+    return rc ? rc : sync_file(dir, O_RDONLY | O_DIRECTORY);
+}

@@ -1,0 +1,95 @@
+/* store.h - an ordered key-value store with transactions, shared by processes.
+ *
+ * What the table asks of a store, and no more: begin, get, put, delete, seek, next, commit. Nothing
+ * here is LMDB's own, so that another store can stand behind the same table.
+ *
+ * An error sticks to its transaction: after one, puts do nothing, gets find nothing, and
+ * store_commit returns it. So a chain of calls is checked once.
+ *
+ * What a get or a cursor returns points into the store: valid until the next put or delete in a
+ * writing transaction, or the end of a reading one. Not aligned: memcpy, never cast.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum store_db {
+    STORE_JOBS,
+    STORE_PAYLOAD,
+    STORE_PENDING,
+    STORE_SCHEDULED,
+    STORE_RUNNING,
+    STORE_DONE,
+    STORE_KEYS,
+    STORE_CHANGES,
+    STORE_META,
+    STORE_DBS
+};
+
+struct store;
+struct store_txn;
+struct store_cursor;
+
+struct slice {
+    const void *data;
+    size_t size;
+};
+
+/* Open the store in the directory that `dir` names; it exists. Makes the store unless `must_exist`
+ * (JOBTAB_NOTABLE). `map_size` 0 keeps the store's own. The caller holds the open lock. */
+int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
+               struct store **store);
+/* `forked`: this is a child's copy; nothing that is shared is touched. */
+void store_close(struct store *store, bool forked);
+
+/* JOBTAB_BROKEN once a commit has failed with its outcome unknown. */
+int store_read(struct store *store, struct store_txn **txn);
+/* Waits for the writer that is. */
+int store_write(struct store *store, struct store_txn **txn);
+/* Durable on return. The transaction is gone, whatever is returned. */
+int store_commit(struct store_txn *txn);
+/* End a reading transaction, or drop a writing one. NULL is fine. */
+void store_end(struct store_txn *txn);
+int store_error(const struct store_txn *txn);
+/* Make the transaction fail with `code`. Returns it. */
+int store_fail(struct store_txn *txn, int code);
+
+/* True, and *value set, when the key is there. */
+bool store_get(struct store_txn *txn, enum store_db db, struct slice key, struct slice *value);
+void store_put(struct store_txn *txn, enum store_db db, struct slice key, struct slice value);
+/* A put of a key above all others of its database: cheaper, and packs full pages. */
+void store_append(struct store_txn *txn, enum store_db db, struct slice key, struct slice value);
+/* False when there was none. */
+bool store_delete(struct store_txn *txn, enum store_db db, struct slice key);
+uint64_t store_count(struct store_txn *txn, enum store_db db);
+
+/* Cursors end with their transaction at the latest. NULL when the transaction has failed. */
+struct store_cursor *store_cursor(struct store_txn *txn, enum store_db db);
+void store_cursor_end(struct store_cursor *cursor);
+/* The first entry at or above `key` (size 0: the first). Each returns false when there is none. */
+bool store_seek(struct store_cursor *cursor, struct slice key, struct slice *found,
+                struct slice *value);
+/* The last entry below `key` (size 0: the last). */
+bool store_seek_below(struct store_cursor *cursor, struct slice key, struct slice *found,
+                      struct slice *value);
+bool store_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
+bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice *value);
+
+/* Bytes in use of those there may be. Cheap while the file has never been large; beyond
+ * `precise_above` bytes the free pages are counted. */
+uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
+uint64_t store_size(struct store *store);
+void store_readers(struct store *store, uint32_t *used, uint32_t *max);
+/* Clear the slots of readers that died; how many there were. */
+uint32_t store_clear_readers(struct store *store);
+/* Everything visible is on disk when this returns. */
+int store_sync(struct store *store);
+/* Write a compacted copy into the directory `dir`, synced. */
+int store_copy(struct store *store, const char *dir);
+/* The store's file within its directory. */
+extern const char store_file[];
+
+#endif

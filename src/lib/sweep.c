@@ -1,0 +1,190 @@
+/* sweep.c - what time moves: due jobs, expired ones, those whose owner is gone.
+ *
+ * It looks in a reading transaction and writes only if there is something to do, so that an idle table
+ * is not written to. What was found is looked at again under the writer's lock. */
+#include "end.h"
+#include "error.h"
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum what { DUE, EXPIRED, LOST };
+
+struct found {
+    struct jobtab_id id;
+    enum what what;
+};
+
+struct search {
+    struct jobtab *table;
+    struct store_txn *txn;
+    int64_t now, boot;
+    struct found *found;
+    uint32_t n, budget;
+    struct jobtab_swept *swept;
+};
+
+static void note_next(struct jobtab_swept *swept, int64_t instant)
+{
+    if (!swept->next || instant < swept->next)
+        swept->next = instant;
+}
+
+/* False when the budget is used up. */
+static bool add(struct search *search, const struct jobtab_id *id, enum what what)
+{
+    if (search->n == search->budget) {
+        search->swept->more = true;
+        return false;
+    }
+    search->found[search->n++] = (struct found){.id = *id, .what = what};
+    return true;
+}
+
+/* Entries of `scheduled` or `done` whose instant has come. */
+static void find_instants(struct search *search, enum store_db db, enum what what)
+{
+    struct slice key, value;
+    struct jobtab_id id;
+
+    struct store_cursor *cursor = store_cursor(search->txn, db);
+    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
+    for (; found; found = store_next(cursor, &key, &value)) {
+        if (key_instant_of(key) > search->now) {
+            note_next(search->swept, key_instant_of(key));
+            break;
+        }
+        if (key_id_of(key, 24, &id) && !add(search, &id, what))
+            break;
+    }
+    store_cursor_end(cursor);
+}
+
+/* The kernel vouches for a local owner; for a remote one its lease does. Nothing of another boot is
+ * alive. */
+static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now)
+{
+    if (!boot_same(&hot->boot, boot))
+        return true;
+    if (hot->lease)
+        return hot->lease <= now || (hot->deadline && hot->deadline <= now);
+    return process_start(hot->owner.pid) != hot->owner.start_time || !hot->owner.start_time;
+}
+
+static void find_lost(struct search *search)
+{
+    struct slice key, value;
+    struct jobtab_id id;
+    struct hot hot;
+
+    struct store_cursor *cursor = store_cursor(search->txn, STORE_RUNNING);
+    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
+    for (; found; found = store_next(cursor, &key, &value)) {
+        if (!key_id_of(key, sizeof id.bytes, &id) || hot_decode(value, &hot))
+            continue; /* damage: verify names it */
+        if (owner_gone(&hot, &search->table->boot, search->boot)) {
+            if (!add(search, &id, LOST))
+                break;
+        } else if (hot.lease) {
+            note_next(search->swept, search->now + hot.lease - search->boot);
+            if (hot.deadline)
+                note_next(search->swept, search->now + hot.deadline - search->boot);
+        }
+    }
+    store_cursor_end(cursor);
+}
+
+/* Under the writer's lock: is it still so? Then do it. */
+static int sweep_one(struct edit *edit, const struct found *found, struct jobtab_swept *swept)
+{
+    struct record old, record;
+    struct hot hot;
+
+    int rc = table_load(edit->txn, &found->id, &old, &hot);
+    if (rc)
+        return rc == JOBTAB_NOTFOUND ? JOBTAB_OK : rc;
+    record = old;
+    struct jobtab_job *job = &record.job;
+    switch (found->what) {
+    case DUE:
+        if (job->state != JOBTAB_SCHEDULED || job->run_at > edit->now)
+            return JOBTAB_OK;
+        rc = state_move(job, JOBTAB_PENDING, job->reason);
+        if (!rc)
+            edit_put(edit, &old, &record, NULL);
+        swept->due++;
+        return rc;
+    case EXPIRED:
+        if (!jobtab_state_done(job->state) || job->expires_at > edit->now)
+            return JOBTAB_OK;
+        edit_remove(edit, &old);
+        edit->totals.expired++;
+        swept->expired++;
+        return JOBTAB_OK;
+    case LOST:
+        if (!state_owned(job->state) ||
+            !owner_gone(&hot, &edit->table->boot, edit->boot))
+            return JOBTAB_OK;
+        rc = end_lost(edit, &old, &record, &hot);
+        swept->cancelled += job->state == JOBTAB_CANCELLED;
+        swept->timed_out += job->reason == JOBTAB_BY_TIMEOUT;
+        swept->lost += job->reason == JOBTAB_BY_OWNER_LOST;
+        return rc;
+    }
+    return JOBTAB_OK;
+}
+
+static int sweep_found(struct jobtab *table, const struct search *search)
+{
+    struct edit edit;
+    int rc = edit_begin(table, &edit);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < search->n && !store_error(edit.txn); i++) {
+        /* A damaged job must not keep the others from their time. */
+        int one = sweep_one(&edit, &search->found[i], search->swept);
+        rc = rc ? rc : one;
+    }
+    if (rc && !store_error(edit.txn))
+        fail(rc, "a job could not be swept: run verify");
+    int committed = edit_commit(&edit);
+    return committed ? committed : rc;
+}
+
+int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept)
+{
+    struct search search = {.table = table, .budget = budget, .swept = swept};
+    struct totals totals;
+    int rc = table_enter(table);
+
+    if (!rc && (budget == 0 || budget > JOBTAB_APPLY_MAX))
+        rc = fail(JOBTAB_INVALID, "budget: %u is not within 1 and %d", budget, JOBTAB_APPLY_MAX);
+    if (rc)
+        return rc;
+    memset(swept, 0, sizeof *swept);
+    search.found = calloc(budget, sizeof *search.found);
+    if (!search.found)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    swept->readers = store_clear_readers(table->store);
+    rc = store_read(table->store, &search.txn);
+    if (!rc) {
+        search.now = clock_wall();
+        search.boot = clock_boot();
+        rc = table_totals(search.txn, &totals);
+        /* Lost owners first: nothing else waits for somebody to notice. */
+        find_lost(&search);
+        find_instants(&search, STORE_SCHEDULED, DUE);
+        find_instants(&search, STORE_DONE, EXPIRED);
+        rc = rc ? rc : store_error(search.txn);
+        store_end(search.txn);
+    }
+    /* A writer that died between its commit and the bell left its news untold. */
+    if (!rc && totals.sequence > bell_version(table->bell))
+        bell_ring(table->bell, totals.sequence);
+    if (!rc && search.n)
+        rc = sweep_found(table, &search);
+    free(search.found);
+    return rc;
+}

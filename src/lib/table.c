@@ -1,0 +1,129 @@
+/* table.c - reading a job and the table's own records within a transaction. See table.h. */
+#include "table.h"
+
+#include "error.h"
+#include "state.h"
+
+#include <string.h>
+#include <unistd.h>
+
+int table_enter(const struct jobtab *table)
+{
+    fail_clear();
+    if (table->pid != getpid())
+        return fail(JOBTAB_FORKED, "the table was opened by process %d, this is %d",
+                    (int)table->pid, (int)getpid());
+    return JOBTAB_OK;
+}
+
+/* What stands in `running` is newer than the record's own. */
+static void overlay(struct jobtab_job *job, const struct hot *hot)
+{
+    job->version = hot->version;
+    job->progress = hot->progress;
+    job->updated_at = hot->updated_at;
+    job->owner = hot->owner;
+    job->log_begin = hot->log_begin;
+    job->log_end = hot->log_end;
+    memcpy(job->message, hot->message, sizeof job->message);
+}
+
+int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice bytes,
+                 struct record *record, struct hot *hot)
+{
+    struct hot own;
+    struct slice image;
+
+    int rc = record_decode(bytes, record);
+    if (rc)
+        return rc;
+    record->job.id = *id;
+    if (!state_owned(record->job.state))
+        return JOBTAB_OK;
+    if (!hot)
+        hot = &own;
+    if (!store_get(txn, STORE_RUNNING, id_slice(id), &image))
+        return store_error(txn)
+                   ? store_error(txn)
+                   : fail(JOBTAB_DAMAGED, "the job is %s and not in `running`",
+                          jobtab_state_name(record->job.state));
+    rc = hot_decode(image, hot);
+    if (rc == JOBTAB_OK)
+        overlay(&record->job, hot);
+    return rc;
+}
+
+int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record *record,
+               struct hot *hot)
+{
+    struct slice bytes;
+    char text[JOBTAB_ID_TEXT];
+
+    if (store_get(txn, STORE_JOBS, id_slice(id), &bytes))
+        return table_decode(txn, id, bytes, record, hot);
+    if (store_error(txn))
+        return store_error(txn);
+    jobtab_id_format(id, text);
+    return fail(JOBTAB_NOTFOUND, "there is no job %s", text);
+}
+
+int table_totals(struct store_txn *txn, struct totals *totals)
+{
+    struct slice image;
+
+    if (store_get(txn, STORE_META, text_slice("totals"), &image))
+        return totals_decode(image, totals);
+    if (store_error(txn))
+        return store_error(txn);
+    memset(totals, 0, sizeof *totals); /* a new table */
+    return JOBTAB_OK;
+}
+
+int table_settings(struct store_txn *txn, struct jobtab_options *settings)
+{
+    struct slice image;
+
+    memset(settings, 0, sizeof *settings);
+    if (store_get(txn, STORE_META, text_slice("settings"), &image))
+        return settings_decode(image, settings);
+    return store_error(txn);
+}
+
+int table_policy(struct store_txn *txn, const char *kind, struct jobtab_policy *policy)
+{
+    struct key key = key_meta("policy", kind);
+    struct slice image;
+    int rc = JOBTAB_OK;
+
+    *policy = (struct jobtab_policy){.max_attempts = 0};
+    if (store_get(txn, STORE_META, key_slice(&key), &image))
+        rc = policy_decode(image, policy);
+    else
+        rc = store_error(txn);
+    if (!policy->max_attempts)
+        policy->max_attempts = 1;
+    if (!policy->max_crashes)
+        policy->max_crashes = 3;
+    if (!policy->backoff)
+        policy->backoff = 1000;
+    policy->kind = kind;
+    return rc;
+}
+
+int table_check_kind(const char *kind)
+{
+    size_t length = kind ? strnlen(kind, JOBTAB_KIND_MAX + 1) : 0;
+
+    if (length == 0)
+        return fail(JOBTAB_INVALID, "kind: it is missing");
+    if (length > JOBTAB_KIND_MAX)
+        return fail(JOBTAB_INVALID, "kind: it is over %d bytes", JOBTAB_KIND_MAX);
+    for (const char *p = kind; *p; p++) {
+        bool allowed = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                       (*p >= '0' && *p <= '9') || *p == '.' || *p == '_' || *p == '-';
+        if (!allowed)
+            return fail(JOBTAB_INVALID,
+                        "kind: only letters, digits, '.', '_' and '-' may be in a name");
+    }
+    return JOBTAB_OK;
+}

@@ -1,0 +1,46 @@
+/* table.h - the handle, and reading a job within a transaction: what all parts of the table share. */
+#ifndef TABLE_H
+#define TABLE_H
+
+#include "bell.h"
+#include "clock.h"
+#include "jobtab.h"
+#include "keys.h"
+#include "record.h"
+#include "store.h"
+
+#include <sys/types.h>
+
+struct jobtab {
+    pid_t pid; /* who opened it; anybody else is refused */
+    char *dir;
+    dev_t device; /* of the directory: a process opens a table once */
+    ino_t inode;
+    struct store *store;
+    struct bell *bell;
+    struct jobtab_owner self; /* this process, as the owner of what it claims */
+    struct boot boot;
+    struct jobtab *next_open; /* list of this process's open tables, see open.c */
+};
+
+/* Clear the words of the last call, and refuse a handle that this process did not open. */
+int table_enter(const struct jobtab *table);
+
+/* Read the job into record->job, what moves while it runs included. `hot` is set when the job has an
+ * owner; it may be NULL. JOBTAB_NOTFOUND, JOBTAB_DAMAGED. */
+int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record *record,
+               struct hot *hot);
+/* The same for a record that a cursor stands on. */
+int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice bytes,
+                 struct record *record, struct hot *hot);
+
+int table_totals(struct store_txn *txn, struct totals *totals);
+int table_settings(struct store_txn *txn, struct jobtab_options *settings);
+
+/* Fill in the defaults of a kind's policy: those of the table, else of the library. */
+int table_policy(struct store_txn *txn, const char *kind, struct jobtab_policy *policy);
+
+/* JOBTAB_INVALID unless `kind` is a name that a kind may have. */
+int table_check_kind(const char *kind);
+
+#endif

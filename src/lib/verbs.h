@@ -1,0 +1,36 @@
+/* verbs.h - what can be done to a job. One function a verb, listed in apply.c.
+ *
+ * check_VERB looks at the arguments alone, before the writer's lock is taken. do_VERB runs inside the
+ * edit: it returns the operation's result, and a refusal has written nothing. An error of the
+ * store sticks to the edit's transaction and fails the whole of it.
+ */
+#ifndef VERBS_H
+#define VERBS_H
+
+#include "edit.h"
+
+int check_submit(const struct jobtab_op *op);
+int check_claim(const struct jobtab_op *op);
+int check_report(const struct jobtab_op *op);
+int check_renew(const struct jobtab_op *op);
+int check_log(const struct jobtab_op *op);
+int check_finish(const struct jobtab_op *op);
+
+int do_submit(struct edit *edit, struct jobtab_op *op);
+int do_claim(struct edit *edit, struct jobtab_op *op);
+int do_report(struct edit *edit, struct jobtab_op *op);
+int do_renew(struct edit *edit, struct jobtab_op *op);
+int do_log(struct edit *edit, struct jobtab_op *op);
+int do_finish(struct edit *edit, struct jobtab_op *op);
+int do_release(struct edit *edit, struct jobtab_op *op);
+int do_cancel(struct edit *edit, struct jobtab_op *op);
+int do_retry(struct edit *edit, struct jobtab_op *op);
+int do_delete(struct edit *edit, struct jobtab_op *op);
+
+/* Hand the job to the caller if it asked for it. */
+void give_job(struct jobtab_op *op, const struct record *record);
+
+/* JOBTAB_INVALID, naming `field`, unless the bytes are one JSON text. */
+int check_json(const char *field, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,238 @@
+/* work.c - what a job's owner does: claim, report, renew, log, finish, release. */
+#include "clock.h"
+#include "end.h"
+#include "error.h"
+#include "payload.h"
+#include "state.h"
+#include "verbs.h"
+
+#include <string.h>
+
+#define LEASE_MAX (INT64_C(86400) * 1000)
+
+static int check_lease(int64_t lease, int64_t least)
+{
+    if (lease < least || lease > LEASE_MAX)
+        return fail(JOBTAB_INVALID, "lease: %lld ms is not within %lld ms and a day",
+                    (long long)lease, (long long)least);
+    return JOBTAB_OK;
+}
+
+static int check_message(const char *message)
+{
+    if (message && strnlen(message, JOBTAB_MESSAGE_MAX + 1) > JOBTAB_MESSAGE_MAX)
+        return fail(JOBTAB_TOOBIG, "message: it is over %d bytes", JOBTAB_MESSAGE_MAX);
+    return JOBTAB_OK;
+}
+
+int check_claim(const struct jobtab_op *op)
+{
+    int rc = table_check_kind(op->claim.kind);
+
+    return rc ? rc : check_lease(op->claim.lease, 0);
+}
+
+int check_report(const struct jobtab_op *op)
+{
+    if (op->report.progress > 100)
+        return fail(JOBTAB_INVALID, "progress: %u is above 100", op->report.progress);
+    return check_message(op->report.message);
+}
+
+int check_renew(const struct jobtab_op *op)
+{
+    return check_lease(op->lease, 1);
+}
+
+int check_log(const struct jobtab_op *op)
+{
+    if (op->log.size && !op->log.data)
+        return fail(JOBTAB_INVALID, "log: there is a size and no data");
+    return JOBTAB_OK;
+}
+
+int check_finish(const struct jobtab_op *op)
+{
+    const struct jobtab_finish *finish = &op->finish;
+
+    if ((unsigned)finish->outcome > JOBTAB_STOPPED)
+        return fail(JOBTAB_INVALID, "outcome: there is no %d", (int)finish->outcome);
+    if ((unsigned)finish->reason >= JOBTAB_REASONS)
+        return fail(JOBTAB_INVALID, "reason: there is no %d", (int)finish->reason);
+    if (finish->result_size && !finish->result)
+        return fail(JOBTAB_INVALID, "result: there is a size and no data");
+    if (finish->result_size && (finish->format == JOBTAB_NONE || finish->format > JOBTAB_BYTES))
+        return fail(JOBTAB_INVALID, "format: there is a result and it has none");
+    int rc = check_message(finish->message);
+    if (!rc && finish->result_size && finish->format == JOBTAB_JSON)
+        rc = check_json("result", finish->result, finish->result_size);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------- claim */
+
+/* The first of the queue of a kind: highest priority, then longest waiting. */
+static int first_pending(struct edit *edit, const char *kind, struct jobtab_id *id)
+{
+    struct key prefix = key_pending_kind(kind);
+    struct slice key, value;
+
+    struct store_cursor *cursor = store_cursor(edit->txn, STORE_PENDING);
+    bool found = store_seek(cursor, key_slice(&prefix), &key, &value);
+    found = found && key_begins(key, &prefix);
+    bool sound = found && key_id_of(value, sizeof id->bytes, id);
+    store_cursor_end(cursor);
+    if (!found)
+        return fail(JOBTAB_EMPTY, "no job of kind %s is pending", kind);
+    return sound ? JOBTAB_OK : fail(JOBTAB_DAMAGED, "an entry of `pending` is damaged");
+}
+
+int do_claim(struct edit *edit, struct jobtab_op *op)
+{
+    struct record old, record;
+    struct hot hot;
+
+    int rc = first_pending(edit, op->claim.kind, &op->id);
+    if (!rc)
+        rc = table_load(edit->txn, &op->id, &old, NULL);
+    if (rc)
+        return rc;
+    record = old;
+    struct jobtab_job *job = &record.job;
+    rc = state_move(job, JOBTAB_RUNNING, JOBTAB_NO_REASON);
+    if (rc)
+        return rc;
+    job->attempt++;
+    job->progress = 0;
+    job->message[0] = '\0';
+    job->started_at = edit->now;
+    memset(&hot, 0, sizeof hot);
+    hot.attempt = job->attempt;
+    hot.secret = random_u64();
+    hot.boot = edit->table->boot;
+    hot.log_begin = job->log_begin;
+    hot.log_end = job->log_end;
+    if (job->timeout)
+        hot.deadline = edit->boot + job->timeout;
+    if (op->claim.lease)
+        hot.lease = edit->boot + op->claim.lease;
+    else
+        hot.owner = edit->table->self;
+    job->owner = hot.owner;
+    edit_put(edit, &old, &record, &hot);
+    edit->totals.claimed++;
+    op->token = (struct jobtab_token){.attempt = hot.attempt, .secret = hot.secret};
+    give_job(op, &record);
+    return JOBTAB_OK;
+}
+
+/* --------------------------------------------------------------- with a token */
+
+/* Load the job for its owner. A token of an earlier attempt is refused, whatever it comes with. */
+static int load_owned(struct edit *edit, const struct jobtab_op *op, struct record *record,
+                      struct hot *hot)
+{
+    int rc = table_load(edit->txn, &op->id, record, hot);
+
+    if (rc)
+        return rc;
+    if (!state_owned(record->job.state))
+        return fail(JOBTAB_STALE, "the job is %s: no attempt has it now",
+                    jobtab_state_name(record->job.state));
+#ifndef JOBTAB_CONTROL_NO_FENCING /* a control for the tests' oracle */
+    if (hot->attempt != op->token.attempt || hot->secret != op->token.secret)
+        return fail(JOBTAB_STALE, "the token is not that of the attempt which has the job");
+#endif
+    return JOBTAB_OK;
+}
+
+/* Done as asked; whether the owner is to go on. */
+static int go_on(const struct record *record)
+{
+    if (record->job.state == JOBTAB_CANCELLING)
+        return fail(JOBTAB_STOP, "the job is to be cancelled");
+    return JOBTAB_OK;
+}
+
+int do_report(struct edit *edit, struct jobtab_op *op)
+{
+    struct record record;
+    struct hot hot;
+
+    int rc = load_owned(edit, op, &record, &hot);
+    if (rc)
+        return rc;
+    hot.progress = record.job.progress = op->report.progress;
+    if (op->report.message) {
+        size_t size = strlen(op->report.message) + 1; /* checked: it fits */
+        memcpy(hot.message, op->report.message, size);
+        memcpy(record.job.message, op->report.message, size);
+    }
+    edit_put_hot(edit, &record, &hot);
+    give_job(op, &record);
+    return go_on(&record);
+}
+
+int do_renew(struct edit *edit, struct jobtab_op *op)
+{
+    struct record record;
+    struct hot hot;
+
+    int rc = load_owned(edit, op, &record, &hot);
+    if (rc)
+        return rc;
+    if (!hot.lease)
+        return fail(JOBTAB_INVALID, "lease: the owner is a local process and needs none");
+    hot.lease = edit->boot + op->lease;
+    edit_put_hot(edit, &record, &hot);
+    give_job(op, &record);
+    return go_on(&record);
+}
+
+int do_log(struct edit *edit, struct jobtab_op *op)
+{
+    struct record record;
+    struct hot hot;
+
+    int rc = load_owned(edit, op, &record, &hot);
+    if (rc || !op->log.size)
+        return rc;
+    payload_append_log(edit->txn, &op->id, &hot.log_begin, &hot.log_end, op->log.data,
+                       op->log.size, edit->settings.log_max);
+    record.job.log_begin = hot.log_begin;
+    record.job.log_end = hot.log_end;
+    edit_put_hot(edit, &record, &hot);
+    give_job(op, &record);
+    return go_on(&record);
+}
+
+int do_finish(struct edit *edit, struct jobtab_op *op)
+{
+    struct record old, record;
+    struct hot hot;
+
+    int rc = load_owned(edit, op, &old, &hot);
+    if (rc)
+        return rc;
+    if (op->finish.result_size > edit->settings.result_max)
+        return fail(JOBTAB_TOOBIG, "result: %zu bytes are over the limit of %llu",
+                    op->finish.result_size, (unsigned long long)edit->settings.result_max);
+    record = old;
+    rc = end_finish(edit, &old, &record, &hot, &op->finish);
+    give_job(op, &record);
+    return rc;
+}
+
+int do_release(struct edit *edit, struct jobtab_op *op)
+{
+    struct record old, record;
+    struct hot hot;
+
+    int rc = load_owned(edit, op, &old, &hot);
+    if (rc)
+        return rc;
+    record = old;
+    rc = end_release(edit, &old, &record, &hot);
+    give_job(op, &record);
+    return rc;
+}
