@@ -26,3 +26,19 @@ tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lm -lcmocka
 tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
 tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_writer_LDADD = -lcmocka
+# src/jobtabd: a job child
+check_PROGRAMS += tests/unit/test_text tests/unit/test_report_line tests/unit/test_child_env \
+	tests/unit/test_ending tests/unit/test_spawn
+tests_unit_test_text_SOURCES = tests/unit/test_text.c src/jobtabd/text.c src/jobtabd/text.h
+tests_unit_test_text_LDADD = -lcmocka
+tests_unit_test_report_line_SOURCES = tests/unit/test_report_line.c \
+	src/jobtabd/report_line.c src/jobtabd/report_line.h src/jobtabd/text.c src/jobtabd/text.h
+tests_unit_test_report_line_LDADD = -lcmocka
+tests_unit_test_child_env_SOURCES = tests/unit/test_child_env.c \
+	src/jobtabd/child_env.c src/jobtabd/child_env.h
+tests_unit_test_child_env_LDADD = -lcmocka
+tests_unit_test_ending_SOURCES = tests/unit/test_ending.c \
+	src/jobtabd/ending.c src/jobtabd/ending.h src/jobtabd/text.c src/jobtabd/text.h
+tests_unit_test_ending_LDADD = $(JANSSON_LIBS) -lcmocka
+tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c src/jobtabd/spawn.c src/jobtabd/spawn.h
+tests_unit_test_spawn_LDADD = -lcmocka

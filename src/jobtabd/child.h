@@ -1,0 +1,48 @@
+/* child.h - one job in one process: from the claim to the finish.
+ *
+ * The runner owns the job. Pipes and the process's end come in through epoll; what is due by
+ * the clock is done by child_tick; what is to be written to the table is put into the desk's batch
+ * by child_offer.
+ */
+#ifndef CHILD_H
+#define CHILD_H
+
+#include "conf.h"
+#include "ending.h"
+#include "site.h"
+
+struct child;
+
+/* Start the job that was just claimed. When that fails the child exists all the same, without a
+ * process, to record why. With `stopping` nothing is started and the job is handed back.
+ * NULL only without memory: the job is lost until this process ends. */
+struct child *child_start(const struct site *site, const struct conf_kind *kind,
+                          const struct jobtab_job *job, const struct jobtab_token *token,
+                          bool stopping);
+
+/* Tell it to stop: SIGTERM to its group now, SIGKILL `kill_after` ms later. The first cause
+ * counts; a later one can only make the SIGKILL come sooner. A child that has ended already has
+ * ended by itself. */
+void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after);
+/* SIGKILL to its group, at once. */
+void child_kill(struct child *child);
+
+/* Has the job been cancelled, or gone to another? A read of the table. */
+void child_check(struct child *child);
+
+/* Do what is due by the clock. */
+void child_tick(struct child *child, int64_t now);
+/* When the clock has something for it next, with `may_write` for child_offer, too; INT64_MAX when
+ * only events matter. */
+int64_t child_next(const struct child *child, bool may_write);
+
+/* Add what is to be written, as far as the batch has room. */
+void child_offer(struct child *child, int64_t now);
+
+const struct conf_kind *child_kind(const struct child *child);
+/* The table knows how it ended and the process was reaped: to be freed. */
+bool child_gone(const struct child *child);
+/* At the end of a loop turn only: watches of it may be among the turn's events. */
+void child_free(struct child *child);
+
+#endif

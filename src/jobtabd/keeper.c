@@ -1,0 +1,139 @@
+/* keeper.c - moves what time moves.
+ * Born:  forked by the master; opens the table itself.
+ * Loop:  sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
+ *        readers' slots; in transactions of bounded size. Then sleep until the next thing
+ *        is due, the table has changed, or a second is over: no event tells of a process's death.
+ * Ends:  QUIT and TERM alike, at once: nothing is under way between two sweeps.
+ * Crash: nothing is lost; another keeper does what is due. Runners and workers go on.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bell_thread.h"
+#include "conf.h"
+#include "jobtab.h"
+#include "log.h"
+#include "role.h"
+
+#define HEARTBEAT 1000   /* ms between sweeps when nothing happens */
+#define BELL_GAP 200     /* ms between sweeps that follow changes, however many there are */
+#define BUDGET 256       /* jobs moved in one transaction */
+#define RUNNING_SEEN 512 /* running jobs remembered, to name those that lost their owner */
+
+struct keeper {
+    struct role *role;
+    struct jobtab *table;
+    int bell;
+    size_t n_running;
+    struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
+};
+
+/* A sweep counts; who lost what is seen by comparing. */
+static void remember_running(struct keeper *keeper)
+{
+    struct jobtab_filter filter = {.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
+                                             JOBTAB_STATE_BIT(JOBTAB_CANCELLING)};
+    struct jobtab_id cursor;
+    bool more;
+
+    keeper->n_running = RUNNING_SEEN;
+    if (jobtab_list(keeper->table, &filter, keeper->running, &keeper->n_running, &cursor, &more) !=
+        JOBTAB_OK)
+        keeper->n_running = 0;
+}
+
+static void tell_changed(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->n_running; i++) {
+        const struct jobtab_job *before = &keeper->running[i];
+        struct jobtab_job after;
+        char id[JOBTAB_ID_TEXT];
+
+        if (jobtab_get(keeper->table, &before->id, &after) != JOBTAB_OK ||
+            (after.reason != JOBTAB_BY_OWNER_LOST && after.reason != JOBTAB_BY_TIMEOUT) ||
+            after.version == before->version)
+            continue;
+        jobtab_id_format(&before->id, id);
+        log_write(LOG_LEVEL_WARN, id, "%s: taken from pid %d: now %s (%u of %u crashes)",
+                  jobtab_reason_name(after.reason), (int)before->owner.pid,
+                  jobtab_state_name(after.state), after.crashes, after.max_crashes);
+    }
+}
+
+static void tell(const struct keeper *keeper, const struct jobtab_swept *swept)
+{
+    if (swept->lost > 0 || swept->timed_out > 0)
+        tell_changed(keeper);
+    if (swept->due + swept->expired + swept->lost + swept->timed_out + swept->cancelled > 0)
+        log_info("swept: %u due, %u expired, %u lost, %u timed out, %u cancelled", swept->due,
+                 swept->expired, swept->lost, swept->timed_out, swept->cancelled);
+    if (swept->readers > 0)
+        log_notice("cleared the slots of %u dead readers", swept->readers);
+}
+
+/* Returns how long to sleep, in ms, or -1 when the table is broken. */
+static int sweep(struct keeper *keeper)
+{
+    struct jobtab_swept swept;
+
+    do {
+        remember_running(keeper);
+        int error = jobtab_sweep(keeper->table, BUDGET, &swept);
+        if (error != JOBTAB_OK) {
+            log_error("sweeping: %s", jobtab_why());
+            return error == JOBTAB_BROKEN ? -1 : HEARTBEAT;
+        }
+        tell(keeper, &swept);
+    } while (swept.more && role_stopping(keeper->role) == ROLE_GO_ON);
+
+    int64_t left = swept.next != 0 ? swept.next - jobtab_now() : HEARTBEAT;
+    return left < 1 ? 1 : left > HEARTBEAT ? HEARTBEAT : (int)left;
+}
+
+static void sleep_for(struct keeper *keeper, int ms)
+{
+    struct pollfd fds[] = {{.fd = keeper->role->wake, .events = POLLIN},
+                           {.fd = keeper->role->lifeline, .events = POLLIN},
+                           {.fd = keeper->bell, .events = POLLIN}};
+    uint64_t count;
+
+    if (poll(fds, sizeof fds / sizeof *fds, ms) <= 0)
+        return;
+    if (fds[0].revents != 0 && read(fds[0].fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        log_error("reading the wake descriptor: %s", strerror(errno));
+    if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        log_error("reading the bell: %s", strerror(errno));
+}
+
+int keeper_main(struct role *role)
+{
+    static struct keeper keeper; /* as large as the jobs it remembers */
+    int pause = 0;
+
+    role_begin(role);
+    keeper.role = role;
+    if (conf_open_table(role->conf, &keeper.table) != JOBTAB_OK) {
+        log_error("table %s: %s", role->conf->table.dir, jobtab_why());
+        return EXIT_FAILURE;
+    }
+    if (bell_thread_start(keeper.table, BELL_GAP, &keeper.bell) < 0) {
+        log_error("keeper: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    role_ready(role);
+
+    while (role_stopping(role) == ROLE_GO_ON) {
+        pause = sweep(&keeper);
+        if (pause < 0)
+            break;
+        sleep_for(&keeper, pause);
+    }
+    /* The table stays open: the bell's thread is inside a call. The kernel closes it. */
+    return pause < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,400 @@
+/* runner.c - works off jobs.
+ * Born:  forked by the master; opens the table itself, starts a thread for the bell and one for
+ *        what is written, then the warm children.
+ * Loop:  claim what is ready while there are free slots, spawn a child each, relay what they say,
+ *        stop those that are cancelled or over their time, record how they ended. All that a
+ *        turn has to write is one batch; the next is written while the loop goes on.
+ * Ends:  QUIT lets children end; TERM, or the master's death, tells them to stop and hands their
+ *        jobs back. A table that is broken for this process ends it at once.
+ * Crash: the kernel kills its children; the keeper sees the owners gone, and their jobs go
+ *        back to pending.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "bell_thread.h"
+#include "child.h"
+#include "conf.h"
+#include "desk.h"
+#include "jobtab.h"
+#include "log.h"
+#include "role.h"
+#include "site.h"
+#include "warm.h"
+#include "watch.h"
+
+#define HEARTBEAT 1000      /* ms; a bell that was lost with its ringer costs no more than this */
+#define LOOK_EVERY 50       /* ms between two looks at what runs */
+#define CLAIMS 8            /* of one kind in one batch: runners beside us want some, too */
+#define AFTER_ERROR 1000    /* ms before the table is written again after it failed */
+#define STOP_GRACE 3000     /* ms that a child has, when we are told to go at once */
+#define LEAVE_AFTER 6000    /* ms after which we go, recorded or not */
+
+struct kind_slots {
+    struct runner *runner;
+    const struct conf_kind *kind;
+    uint32_t running, claiming;
+};
+
+struct runner {
+    struct role *role;
+    struct site site;
+    struct watch wake, lifeline, bell, done;
+    struct warm *warm;
+
+    size_t n_kinds, first_kind; /* the kind that may claim first; they take turns */
+    struct kind_slots *kinds;
+    size_t n_children, room;
+    struct child **children;
+
+    enum role_stop stopping;
+    int64_t stop_by;   /* when the next, harder way to stop begins */
+    int64_t write_at;  /* not before: the table failed */
+    int64_t looked_at, look_at;
+    bool look_for_work;
+    bool broken;
+};
+
+/* ------------------------------------------------------------------- claiming */
+
+static bool takes_jobs(const struct runner *runner, const struct kind_slots *slots)
+{
+    return runner->stopping == ROLE_GO_ON && slots->kind->children == 0 &&
+           slots->running + slots->claiming < slots->kind->concurrency;
+}
+
+static void claimed(void *owner, const struct jobtab_op *op)
+{
+    struct kind_slots *slots = owner;
+    struct runner *runner = slots->runner;
+
+    slots->claiming--;
+    if (op->result == JOBTAB_EMPTY)
+        return;
+    if (op->result != JOBTAB_OK) {
+        log_error("claiming a job of kind %s: %s", slots->kind->name, op->why);
+        return;
+    }
+    /* A claim that was under way when we were told to go is handed back unstarted. */
+    struct child *child = child_start(&runner->site, slots->kind, op->job, &op->token,
+                                      runner->stopping != ROLE_GO_ON);
+    if (child == NULL) {
+        log_error("no memory for a job of kind %s", slots->kind->name);
+        runner->broken = true; /* it is ours as long as we live */
+        return;
+    }
+    runner->children[runner->n_children++] = child;
+    slots->running++;
+    runner->look_for_work = true; /* where one was there may be more */
+}
+
+static void claim_kind(struct runner *runner, struct kind_slots *slots)
+{
+    bool claimable = false;
+    uint32_t most = slots->kind->concurrency - slots->running - slots->claiming;
+
+    if (jobtab_claimable(runner->site.table, slots->kind->name, &claimable) != JOBTAB_OK)
+        log_error("looking for jobs of kind %s: %s", slots->kind->name, jobtab_why());
+    for (uint32_t i = 0; claimable && i < most && i < CLAIMS; i++) {
+        if (!desk_has_room(runner->site.desk, 1, 0)) {
+            runner->look_for_work = true;
+            return;
+        }
+        struct jobtab_op *op = desk_add(runner->site.desk, JOBTAB_CLAIM, 0, claimed, slots);
+        op->claim.kind = slots->kind->name;
+        slots->claiming++;
+    }
+}
+
+static void claim(struct runner *runner)
+{
+    runner->look_for_work = false;
+    for (size_t i = 0; i < runner->n_kinds; i++) {
+        struct kind_slots *slots = &runner->kinds[(runner->first_kind + i) % runner->n_kinds];
+        if (takes_jobs(runner, slots))
+            claim_kind(runner, slots);
+    }
+    runner->first_kind++;
+}
+
+/* -------------------------------------------------------------------- stopping */
+
+static void stop_gently(struct runner *runner, int64_t now)
+{
+    log_notice("ending when the running jobs have ended");
+    runner->stopping = ROLE_QUIT;
+    runner->stop_by = now + runner->role->conf->shutdown_timeout;
+    warm_stop(runner->warm, SIGQUIT, INT64_MAX);
+}
+
+static void stop_now(struct runner *runner, int64_t now)
+{
+    int64_t grace;
+
+    log_notice("stopping; %zu jobs are handed back", runner->n_children);
+    runner->stopping = ROLE_TERM;
+    runner->stop_by = now + LEAVE_AFTER;
+    for (size_t i = 0; i < runner->n_children; i++) {
+        grace = child_kind(runner->children[i])->kill_after;
+        child_stop(runner->children[i], ENDING_SHUTDOWN, grace < STOP_GRACE ? grace : STOP_GRACE);
+    }
+    warm_stop(runner->warm, SIGTERM, STOP_GRACE);
+}
+
+static void heed_stop(struct runner *runner, int64_t now)
+{
+    enum role_stop asked = role_stopping(runner->role);
+
+    if (runner->stopping == ROLE_GO_ON && asked == ROLE_QUIT)
+        stop_gently(runner, now);
+    else if (runner->stopping != ROLE_TERM && asked == ROLE_TERM)
+        stop_now(runner, now);
+    else if (runner->stopping == ROLE_QUIT && now >= runner->stop_by)
+        stop_now(runner, now);
+    else if (runner->stopping == ROLE_TERM && now >= runner->stop_by) {
+        log_error("the table did not take the end of %zu jobs in time", runner->n_children);
+        runner->broken = true;
+    }
+}
+
+static bool all_ended(const struct runner *runner)
+{
+    return runner->stopping != ROLE_GO_ON && runner->n_children == 0 &&
+           warm_gone(runner->warm) && desk_free(runner->site.desk);
+}
+
+/* ------------------------------------------------------------------- the events */
+
+static void rearm(const struct watch *watch)
+{
+    uint64_t count;
+
+    if (read(watch->fd, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINTR)
+        log_error("reading an eventfd: %s", strerror(errno));
+}
+
+static void woken(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    rearm(watch); /* what for, heed_stop sees */
+}
+
+static void lifeline_cut(struct watch *watch, uint32_t events)
+{
+    (void)watch, (void)events; /* one shot; heed_stop sees it */
+}
+
+static void bell_rang(struct watch *watch, uint32_t events)
+{
+    struct runner *runner = watch->owner;
+
+    (void)events;
+    rearm(watch);
+    runner->look_for_work = true;
+    if (runner->look_at > runner->looked_at + LOOK_EVERY)
+        runner->look_at = runner->looked_at + LOOK_EVERY;
+}
+
+static void batch_done(struct watch *watch, uint32_t events)
+{
+    struct runner *runner = watch->owner;
+    struct jobtab_swept swept;
+    const char *why;
+    int error;
+
+    (void)events;
+    rearm(watch);
+    if (!desk_collect(runner->site.desk, &error, &why, &swept))
+        return;
+    warm_swept(runner->warm);
+    if (error == JOBTAB_OK)
+        return;
+    log_error("writing to the table: %s", why);
+    if (error == JOBTAB_BROKEN)
+        runner->broken = true;
+    runner->write_at = watch_clock() + AFTER_ERROR;
+    runner->look_for_work = true;
+}
+
+/* Cancelled? Gone? Only reads; after a bell, or a heartbeat without one. */
+static void look(struct runner *runner, int64_t now)
+{
+    for (size_t i = 0; i < runner->n_children; i++)
+        child_check(runner->children[i]);
+    warm_inspect(runner->warm);
+    runner->looked_at = now;
+    runner->look_at = now + HEARTBEAT;
+    runner->look_for_work = true;
+}
+
+/* All that this turn has for the table, as one batch. */
+static void write_batch(struct runner *runner, int64_t now)
+{
+    if (!desk_free(runner->site.desk) || now < runner->write_at)
+        return;
+    warm_offer(runner->warm);
+    for (size_t i = 0; i < runner->n_children; i++)
+        child_offer(runner->children[i], now);
+    if (runner->look_for_work)
+        claim(runner);
+    desk_send(runner->site.desk);
+}
+
+static void drop_gone(struct runner *runner)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < runner->n_children; i++) {
+        struct child *child = runner->children[i];
+        if (!child_gone(child)) {
+            runner->children[kept++] = child;
+            continue;
+        }
+        for (size_t k = 0; k < runner->n_kinds; k++)
+            if (runner->kinds[k].kind == child_kind(child))
+                runner->kinds[k].running--;
+        child_free(child);
+        runner->look_for_work = true;
+    }
+    runner->n_children = kept;
+}
+
+static int time_to_wait(const struct runner *runner)
+{
+    bool may_write = desk_free(runner->site.desk);
+    int64_t next = runner->look_at, at = warm_next(runner->warm), now = watch_clock();
+
+    next = at < next ? at : next;
+    if (runner->stopping != ROLE_GO_ON && runner->stop_by < next)
+        next = runner->stop_by;
+    if (may_write && runner->write_at > now) {
+        may_write = false;
+        next = runner->write_at < next ? runner->write_at : next;
+    }
+    for (size_t i = 0; i < runner->n_children; i++) {
+        at = child_next(runner->children[i], may_write);
+        next = at < next ? at : next;
+    }
+    if (runner->look_for_work && may_write)
+        return 0;
+    return next <= now ? 0 : next - now > HEARTBEAT ? HEARTBEAT : (int)(next - now);
+}
+
+/* -------------------------------------------------------------------- the life */
+
+static int open_site(struct runner *runner)
+{
+    const struct conf *conf = runner->role->conf;
+    struct site *site = &runner->site;
+    struct jobtab_stat stat;
+
+    site->run_id = runner->role->run_id;
+    site->epoll = -1;
+    if (conf_open_table(conf, &site->table) != JOBTAB_OK ||
+        jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
+        log_error("table %s: %s", conf->table.dir, jobtab_why());
+        return -1;
+    }
+    site->result_max = stat.options.result_max;
+    site->log_max = stat.options.log_max;
+    site->table_dir = realpath(conf->table.dir, NULL);
+    site->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (site->table_dir == NULL || site->epoll < 0) {
+        log_error("runner: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int open_kinds(struct runner *runner)
+{
+    const struct conf *conf = runner->role->conf;
+
+    runner->n_kinds = conf->n_kinds;
+    runner->kinds = calloc(conf->n_kinds + 1, sizeof *runner->kinds);
+    if (runner->kinds == NULL)
+        return -1;
+    for (size_t i = 0; i < conf->n_kinds; i++) {
+        runner->kinds[i] = (struct kind_slots){.runner = runner, .kind = &conf->kinds[i]};
+        runner->room += conf->kinds[i].children == 0 ? conf->kinds[i].concurrency : 0;
+    }
+    runner->children = calloc(runner->room + 1, sizeof *runner->children);
+    runner->warm = warm_new(&runner->site, conf);
+    return runner->children != NULL && runner->warm != NULL ? 0 : -1;
+}
+
+static int open_events(struct runner *runner)
+{
+    struct site *site = &runner->site;
+    int epoll = site->epoll;
+
+    runner->wake = (struct watch){.fd = runner->role->wake, .ready = woken, .owner = runner};
+    runner->lifeline = (struct watch){
+        .fd = runner->role->lifeline, .ready = lifeline_cut, .owner = runner};
+    runner->bell = (struct watch){.ready = bell_rang, .owner = runner};
+    runner->done = (struct watch){.ready = batch_done, .owner = runner};
+    site->desk = desk_start(site->table, &runner->done.fd);
+    if (site->desk == NULL || bell_thread_start(site->table, 0, &runner->bell.fd) < 0 ||
+        watch_add(epoll, &runner->wake, EPOLLIN) < 0 ||
+        watch_add(epoll, &runner->lifeline, EPOLLIN | EPOLLONESHOT) < 0 ||
+        watch_add(epoll, &runner->bell, EPOLLIN) < 0 ||
+        watch_add(epoll, &runner->done, EPOLLIN) < 0)
+        return -1;
+    return 0;
+}
+
+static void turn(struct runner *runner)
+{
+    int64_t now = watch_clock();
+
+    heed_stop(runner, now);
+    if (now >= runner->look_at)
+        look(runner, now);
+    for (size_t i = 0; i < runner->n_children; i++)
+        child_tick(runner->children[i], now);
+    warm_tick(runner->warm, now);
+    write_batch(runner, now);
+    if (watch_turn(runner->site.epoll, time_to_wait(runner)) < 0) {
+        log_error("epoll: %s", strerror(errno));
+        runner->broken = true;
+    }
+    drop_gone(runner);
+}
+
+int runner_main(struct role *role)
+{
+    static struct runner runner; /* the threads that outlive this function see parts of it */
+
+    role_begin(role);
+    signal(SIGPIPE, SIG_IGN);
+    runner.role = role;
+    if (open_site(&runner) < 0)
+        return EXIT_FAILURE;
+    if (open_kinds(&runner) < 0 || open_events(&runner) < 0) {
+        log_error("runner: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    role_ready(role);
+
+    while (!runner.broken && !all_ended(&runner))
+        turn(&runner);
+
+    for (size_t i = 0; i < runner.n_children; i++) {
+        child_kill(runner.children[i]);
+        child_free(runner.children[i]);
+    }
+    warm_kill(runner.warm);
+    warm_free(runner.warm);
+    free(runner.children);
+    free(runner.kinds);
+    /* The table stays open: the threads may be inside a call. The kernel closes it. */
+    return runner.broken ? EXIT_FAILURE : EXIT_SUCCESS;
+}

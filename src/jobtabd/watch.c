@@ -1,0 +1,51 @@
+/* watch.c - epoll with owners. */
+#include "config.h"
+
+#include "watch.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 64 /* told of in one turn; the rest has its turn in the next */
+
+int watch_add(int epoll, struct watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, watch->fd, &event);
+}
+
+void watch_close(int epoll, struct watch *watch)
+{
+    if (watch->fd < 0)
+        return;
+    /* A close alone is not enough: a copy in a child would keep the registration. */
+    epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    close(watch->fd);
+    watch->fd = -1;
+}
+
+int watch_turn(int epoll, int timeout)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(epoll, events, EVENTS, timeout);
+
+    if (n < 0)
+        return errno == EINTR ? 0 : -1;
+    for (int i = 0; i < n; i++) {
+        struct watch *watch = events[i].data.ptr;
+        if (watch->fd >= 0) /* not closed by one told before it */
+            watch->ready(watch, events[i].events);
+    }
+    return 0;
+}
+
+int64_t watch_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
