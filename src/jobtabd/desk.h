@@ -3,7 +3,8 @@
  * long as they like; pipes, deadlines and signals never wait for it.
  *
  * The loop fills a batch while the desk is free, sends it, and is woken when it is done. What the
- * operations point to must stay until their answers were given.
+ * operations point to must stay until their answers were given. Unlike the worker's writer.h there
+ * is no queue: what waits, waits with its job, where newer reports still replace older ones.
  */
 #ifndef DESK_H
 #define DESK_H

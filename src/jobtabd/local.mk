@@ -27,3 +27,19 @@ jobtabd_LDADD = libdaemon.la libjobtab.la $(H2O_LIBS) $(JANSSON_LIBS)
 # the worker
 
 # the runner and the keeper
+jobtabd_SOURCES += \
+	src/jobtabd/bell_thread.c src/jobtabd/bell_thread.h \
+	src/jobtabd/child.c src/jobtabd/child.h \
+	src/jobtabd/child_env.c src/jobtabd/child_env.h \
+	src/jobtabd/child_log.c src/jobtabd/child_log.h \
+	src/jobtabd/desk.c src/jobtabd/desk.h \
+	src/jobtabd/ending.c src/jobtabd/ending.h \
+	src/jobtabd/keeper.c \
+	src/jobtabd/relay.c src/jobtabd/relay.h \
+	src/jobtabd/report_line.c src/jobtabd/report_line.h \
+	src/jobtabd/runner.c \
+	src/jobtabd/site.h \
+	src/jobtabd/spawn.c src/jobtabd/spawn.h \
+	src/jobtabd/text.c src/jobtabd/text.h \
+	src/jobtabd/warm.c src/jobtabd/warm.h \
+	src/jobtabd/watch.c src/jobtabd/watch.h

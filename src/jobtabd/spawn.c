@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,7 +122,7 @@ int spawn_program(const struct spawn *spawn, pid_t *pid, int *pidfd, const char 
         errno = failure.error;
         goto fail;
     }
-    fd = (int)syscall(SYS_pidfd_open, child, 0);
+    fd = pidfd_open(child, 0);
     if (fd < 0) {
         failure.step = PIDFD;
         goto fail;

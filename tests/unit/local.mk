@@ -26,6 +26,7 @@ tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lm -lcmocka
 tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
 tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_writer_LDADD = -lcmocka
+
 # src/jobtabd: a job child
 check_PROGRAMS += tests/unit/test_text tests/unit/test_report_line tests/unit/test_child_env \
 	tests/unit/test_ending tests/unit/test_spawn
