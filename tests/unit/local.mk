@@ -1,5 +1,22 @@
 # tests/unit/local.mk - included by Makefile.am
 
+# src/lib
+LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record
+check_PROGRAMS += $(LIB_TESTS)
+check_LTLIBRARIES += tests/unit/libfixture.la
+tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
+tests_unit_libfixture_la_LIBADD = libjobtab.la -lcmocka
+LIB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/lib
+LIB_TEST_LDADD = tests/unit/libfixture.la libjobtab.la $(LMDB_LIBS) $(TPL_LIBS) -lcmocka
+tests_unit_test_id_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_id_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_clock_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_clock_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_state_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_state_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_record_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_record_LDADD = $(LIB_TEST_LDADD)
+
 # src/common
 check_PROGRAMS += tests/unit/test_units
 tests_unit_test_units_SOURCES = tests/unit/test_units.c

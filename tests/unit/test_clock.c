@@ -1,0 +1,89 @@
+/* test_clock.c - clocks, process identity, time as text. */
+#include "fixture.h"
+
+#include "clock.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+
+static void times_are_written_as_rfc_3339(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } rows[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {1, "1970-01-01T00:00:00.001Z"},
+        {-1, "1969-12-31T23:59:59.999Z"},
+        {951826307089, "2000-02-29T12:11:47.089Z"},
+        {1795413600000, "2026-11-23T06:00:00.000Z"},
+        {INT64_C(253402300799999), "9999-12-31T23:59:59.999Z"},
+    };
+    char text[JOBTAB_TIME_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        jobtab_time_format(rows[i].ms, text);
+        assert_string_equal(text, rows[i].text);
+    }
+    jobtab_time_format(INT64_MAX, text); /* damaged records hold anything */
+    assert_int_equal(strlen(text), JOBTAB_TIME_TEXT - 1);
+}
+
+static void this_process_lives_since_one_instant(void **state)
+{
+    (void)state;
+    assert_true(process_start(getpid()) != 0);
+    assert_true(process_start(getpid()) == process_start(getpid()));
+    assert_true(process_start(1) != process_start(getpid()));
+}
+
+static void the_dead_have_no_start_even_before_they_are_reaped(void **state)
+{
+    siginfo_t info;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_true(process_start(pid) == 0); /* a zombie */
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(process_start(pid) == 0); /* nobody */
+}
+
+static int named_like_a_trap(void *context)
+{
+    (void)context;
+    prctl(PR_SET_NAME, "a) Z 1 (b");
+    return process_start(getpid()) != 0 ? 0 : 1;
+}
+
+static void a_process_name_with_parentheses_confuses_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(named_like_a_trap, NULL), 0);
+}
+
+static void a_boot_has_one_id(void **state)
+{
+    struct boot a = clock_boot_id(), b = clock_boot_id(), other = {a.high, a.low ^ 1};
+
+    (void)state;
+    assert_true(a.high || a.low);
+    assert_true(boot_same(&a, &b));
+    assert_false(boot_same(&a, &other));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_are_written_as_rfc_3339),
+        cmocka_unit_test(this_process_lives_since_one_instant),
+        cmocka_unit_test(the_dead_have_no_start_even_before_they_are_reaped),
+        cmocka_unit_test(a_process_name_with_parentheses_confuses_nobody),
+        cmocka_unit_test(a_boot_has_one_id),
+    };
+    return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
+}
