@@ -55,7 +55,7 @@ struct backend_verbs {
 /* Neither fails: they end the program when memory does. The table is closed with its backend. */
 struct backend *backend_table(struct jobtab *table);
 /* "http://...", "https://..." or "unix:/path"; NULL when the URL is none of these. It connects when
- * the first verb needs it. */
+ * the first verb needs it. The URL stays the caller's and must last as long. */
 struct backend *backend_http(const char *url);
 
 /* An operation's own code as an exit code. */

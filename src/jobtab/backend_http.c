@@ -33,7 +33,8 @@ struct answer {
 struct http_backend {
     struct backend backend;
     CURL *curl;
-    char *base; /* of every address, without a slash at its end */
+    const char *url; /* as it was given, for messages */
+    char *base;      /* of every address, without a slash at its end */
     struct answer answer;
     int64_t interval, away; /* of `next`: ms to the next look, since when no answer came, or 0 */
 };
@@ -115,7 +116,7 @@ static int ask(struct http_backend *self, const char *method, const char *path, 
     curl_slist_free_all(headers);
     free(url);
     if (code != CURLE_OK)
-        return refuse(self, EXIT_UNREACHABLE, "%s: %s", self->base,
+        return refuse(self, EXIT_UNREACHABLE, "%s: %s", self->url,
                       *error != '\0' ? error : curl_easy_strerror(code));
     return EXIT_FINE;
 }
@@ -134,7 +135,7 @@ static int judge(struct http_backend *self)
         detail = title;
     if (detail == NULL)
         code = refuse(self, EXIT_UNREACHABLE, "%s: status %ld, which is not a daemon's answer",
-                      self->base, answer->status);
+                      self->url, answer->status);
     else if (field != NULL && strstr(detail, field) == NULL)
         refuse(self, code, "%s: %s", field, detail);
     else
@@ -163,7 +164,7 @@ static int take_job(struct http_backend *self, struct view *view)
     if (self->answer.status / 100 != 2) {
         code = judge(self);
     } else if (!job_json_decode(json, &got)) {
-        code = refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->base);
+        code = refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->url);
     } else {
         got.json = self->answer.body;
         self->answer.body = NULL;
@@ -271,13 +272,13 @@ static int take_page(struct http_backend *self, const json_t *page, size_t left,
 
     *taken = json_array_size(jobs) < left ? json_array_size(jobs) : left;
     if (!json_is_array(jobs))
-        return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no list", self->base);
+        return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no list", self->url);
     for (size_t i = 0; i < *taken; i++) {
         const json_t *job = json_array_get(jobs, i);
         struct view view = {0};
 
         if (!job_json_decode(job, &view))
-            return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->base);
+            return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->url);
         view.json = need(json_dumps(job, JSON_COMPACT));
         each(&view, context);
         view_free(&view);
@@ -413,6 +414,7 @@ struct backend *backend_http(const char *url)
     self = need(calloc(1, sizeof *self));
     self->backend.verbs = &verbs;
     self->interval = POLL_FIRST;
+    self->url = url;
     self->base = need(strdup(socket != NULL ? "http://localhost" : url));
     for (size_t n = strlen(self->base); self->base[n - 1] == '/'; n--)
         self->base[n - 1] = '\0';

@@ -1,6 +1,6 @@
 # src/jobtab/local.mk - included by Makefile.am
 
-EXTRA_PROGRAMS += jobtab
+bin_PROGRAMS += jobtab
 jobtab_SOURCES = \
 	src/jobtab/backend.c src/jobtab/backend.h \
 	src/jobtab/backend_http.c \

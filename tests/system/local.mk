@@ -7,6 +7,9 @@ EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
 	tests/system/test_restart.py tests/system/test_story.py
 
+# the command line
+EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
+
 # A child that does what it is told, and many clients at once. The controls are the same clients
 # on a table with one thing left out: the oracle must notice.
 system_helpers = tests/system/actor tests/system/storm \

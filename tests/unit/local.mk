@@ -26,6 +26,11 @@ tests_unit_test_units_LDADD = libcommon.la -lcmocka
 check_PROGRAMS += tests/unit/test_show
 tests_unit_test_show_SOURCES = tests/unit/test_show.c src/jobtab/show.c src/jobtab/show.h
 tests_unit_test_show_LDADD = -lcmocka
+check_PROGRAMS += tests/unit/test_job_json
+tests_unit_test_job_json_SOURCES = tests/unit/test_job_json.c src/jobtab/job_json.c \
+	src/jobtab/job_json.h src/jobtab/backend.c src/jobtab/backend.h
+tests_unit_test_job_json_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_job_json_LDADD = libcommon.la libjobtab.la $(JANSSON_LIBS) -lcmocka
 
 # src/jobtabd: the worker's parts that know no HTTP library
 check_PROGRAMS += tests/unit/test_http_guard tests/unit/test_http_route tests/unit/test_http_body \
