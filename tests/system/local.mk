@@ -16,6 +16,7 @@ system_helpers = tests/system/actor tests/system/storm \
 	tests/system/storm-stale-reads tests/system/storm-no-fencing
 EXTRA_PROGRAMS += $(system_helpers)
 CLEANFILES += $(system_helpers)
+check_DATA += $(system_helpers)
 
 tests_system_actor_SOURCES = tests/system/actor.c tests/system/event.c tests/system/event.h
 tests_system_actor_LDADD = libjobtab.la
@@ -30,6 +31,8 @@ tests_system_storm_no_fencing_SOURCES = $(storm_sources) $(libjobtab_la_SOURCES)
 tests_system_storm_no_fencing_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_NO_FENCING
 tests_system_storm_no_fencing_LDADD = $(libjobtab_la_LIBADD)
 
+
+check-system: $(system_helpers)
 
 acceptance-long: all $(system_helpers)
 	JOBTAB_BUILDDIR='$(abs_top_builddir)' JOBTAB_ACCEPTANCE_REQUESTS=200000 \

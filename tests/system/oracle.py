@@ -41,9 +41,9 @@ OTHER_OUTCOMES = {"list": {"ok"}, "final": {"ok"}, "submit": {"ok", "unanswered"
 # One step of the state machine; REACH is what any number of steps can reach without a retry.
 STEP = {
     "scheduled": {"pending", "cancelled"},
-    "pending": {"running", "cancelled", "failed"},
+    "pending": {"running", "cancelled"},
     "running": {"completed", "failed", "scheduled", "pending", "cancelling"},
-    "cancelling": {"cancelled", "completed", "failed"},
+    "cancelling": {"cancelled", "completed"},
     "completed": set(),
     "failed": set(),
     "cancelled": set(),

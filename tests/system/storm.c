@@ -29,11 +29,13 @@
 
 #define RING 512
 #define STEPS "3"
+#define READS_A_WRITE 4
 
 struct shared {
     atomic_flag lock;
     atomic_long requests; /* left */
-    atomic_int deadline_over;
+    atomic_long reads, writes;
+    atomic_int over, failed;
     unsigned next;
     char ring[RING][JOBTAB_ID_TEXT];
 };
@@ -76,20 +78,15 @@ static unsigned dice(struct client *c)
     return c->random >> 16;
 }
 
-/* One of the newest jobs; false while there is none. */
-static bool some_job(struct client *c, char id[JOBTAB_ID_TEXT])
+/* One of the `span` newest jobs; false while there is none. */
+static bool some_job(struct client *c, unsigned span, char id[JOBTAB_ID_TEXT])
 {
     lock();
-    unsigned n = shared->next < RING ? shared->next : RING;
+    unsigned n = shared->next < span ? shared->next : span;
     if (n > 0)
-        memcpy(id, shared->ring[dice(c) % n], JOBTAB_ID_TEXT);
+        memcpy(id, shared->ring[(shared->next - 1 - dice(c) % n) % RING], JOBTAB_ID_TEXT);
     atomic_flag_clear(&shared->lock);
     return n > 0;
-}
-
-static bool budget(void)
-{
-    return atomic_fetch_sub(&shared->requests, 1) > 0 && !shared->deadline_over;
 }
 
 static void nap(long ms)
@@ -98,10 +95,30 @@ static void nap(long ms)
     nanosleep(&t, NULL);
 }
 
+static bool budget(void)
+{
+    return shared->requests > 0 && !shared->over && !shared->failed;
+}
+
+/* A request is made. Reads are so much faster than durable writes that readers wait for these. */
+static void spend(bool write)
+{
+    atomic_fetch_sub(&shared->requests, 1);
+    if (write)
+        atomic_fetch_add(&shared->writes, 1);
+    else
+        while (atomic_load(&shared->reads) > READS_A_WRITE * (atomic_load(&shared->writes) + 10) &&
+               budget())
+            nap(1);
+    if (!write)
+        atomic_fetch_add(&shared->reads, 1);
+}
+
 static void fail(struct client *c, const char *what)
 {
     fprintf(stderr, "storm: client %d: %s: %s; %s\n", c->number, what, strerror(errno),
             jobtab_why());
+    shared->failed = 1; /* all leave: what the others see now is no story of a sound table */
     _exit(1);
 }
 
@@ -273,8 +290,9 @@ static void http(struct client *c, const char *verb, const char *method, const c
                  const char *more, const char *body, const char *id)
 {
     char other[16];
-    int64_t begun = event_clock();
 
+    spend(strcmp(method, "GET") != 0);
+    int64_t begun = event_clock();
     ask(c, method, path, more, body);
     const char *outcome = http_outcome(c, other);
     if (!strcmp(outcome, "ok") && c->status != 204) {
@@ -303,7 +321,7 @@ static void http_get(struct client *c, const char *id, uint64_t known)
 static void http_reader(struct client *c)
 {
     char id[JOBTAB_ID_TEXT];
-    if (!some_job(c, id))
+    if (!some_job(c, RING, id))
         return nap(1);
     http_get(c, id, 0);
     if (c->status == 200 && c->etag && dice(c) % 4 == 0 && budget())
@@ -335,14 +353,23 @@ static void http_submitter(struct client *c)
     } while ((c->status == 0 || (c->status == 200 && strcmp(text, "true"))) && budget());
 }
 
+/* 0 cancel, 1 retry, 2 delete, 3 nothing to do: mostly of jobs that are fresh, few deletions. */
+static unsigned change(struct client *c, char id[JOBTAB_ID_TEXT])
+{
+    static const unsigned char whats[8] = { 0, 0, 0, 0, 1, 1, 1, 2 };
+    unsigned what = whats[dice(c) % 8];
+
+    nap(2);
+    return some_job(c, what == 2 ? RING : 12, id) ? what : 3;
+}
+
 static void http_changer(struct client *c)
 {
     char id[JOBTAB_ID_TEXT], path[96];
-    unsigned what = dice(c) % 3;
+    unsigned what = change(c, id);
 
-    if (!some_job(c, id))
+    if (what == 3)
         return nap(1);
-    nap(2);
     snprintf(path, sizeof path, "/status/%s%s", id,
              what == 0 ? "/cancel" : what == 1 ? "/retry" : "");
     if (what == 2)
@@ -354,12 +381,13 @@ static void http_changer(struct client *c)
 /* Every object of the array "jobs", by counting braces; our texts hold none. */
 static void http_lister(struct client *c)
 {
-    int64_t begun = event_clock();
     char other[16];
     const char *at, *first = NULL;
     int depth = 0;
 
     nap(5);
+    spend(false);
+    int64_t begun = event_clock();
     ask(c, "GET", "/jobs?limit=20", "", "");
     if (c->status != 200) {
         struct event e = { .verb = "list", .outcome = http_outcome(c, other), .begun = begun };
@@ -385,6 +413,7 @@ static void http_lister(struct client *c)
 
 static int apply(struct client *c, struct jobtab_op *op, struct jobtab_job *job)
 {
+    spend(op->verb != JOBTAB_CLAIM);
     int64_t begun = event_clock();
     op->job = job;
     if (jobtab_apply(c->table, op, 1) != JOBTAB_OK)
@@ -399,11 +428,12 @@ static void direct_read(struct client *c, const char *verb, const char *text)
     struct jobtab_id id;
     struct jobtab_job job;
     char *params = NULL, *result = NULL, nonce[64] = "", of[64] = "", extra[160];
-    int64_t begun = event_clock();
-    int error;
 
+    if (strcmp(verb, "final") != 0)
+        spend(false);
     jobtab_id_parse(text, &id);
-    error = jobtab_get_whole(c->table, &id, &job, &params, &result);
+    int64_t begun = event_clock();
+    int error = jobtab_get_whole(c->table, &id, &job, &params, &result);
     if (error == JOBTAB_OK) {
         member(params ? params : "", "nonce", nonce, sizeof nonce);
         member(result ? result : "", "of", of, sizeof of);
@@ -421,7 +451,7 @@ static void direct_read(struct client *c, const char *verb, const char *text)
 static void direct_reader(struct client *c)
 {
     char id[JOBTAB_ID_TEXT];
-    if (!some_job(c, id))
+    if (!some_job(c, RING, id))
         return nap(1);
     direct_read(c, "get", id);
 }
@@ -454,11 +484,11 @@ static void direct_changer(struct client *c)
     static const enum jobtab_verb verbs[] = { JOBTAB_CANCEL, JOBTAB_RETRY, JOBTAB_DELETE };
     char id[JOBTAB_ID_TEXT];
     struct jobtab_job job;
-    struct jobtab_op op = { .verb = verbs[dice(c) % 3] };
+    unsigned what = change(c, id);
 
-    if (!some_job(c, id))
+    if (what == 3)
         return nap(1);
-    nap(2);
+    struct jobtab_op op = { .verb = verbs[what] };
     jobtab_id_parse(id, &op.id);
     apply(c, &op, &job);
 }
@@ -486,33 +516,31 @@ static int speak(struct client *c, const struct jobtab_op *claimed, enum jobtab_
     return apply(c, &op, &job);
 }
 
-/* Work jobs of kind "direct". Now and then give one back or fail it, and speak up later with
- * the token that is then of an earlier attempt. */
+/* Work jobs of kind "direct". Now and then give one back or fail it, and speak up again with the
+ * token that is then of an earlier attempt. */
 static void direct_worker(struct client *c)
 {
-    static struct jobtab_op late[4];
-    static unsigned n_late;
     struct jobtab_op op = { .verb = JOBTAB_CLAIM, .claim = { "direct", 0 } };
     struct jobtab_job job;
-    unsigned what = dice(c) % 8;
+    unsigned what = dice(c) % 6;
+    int error = JOBTAB_OK;
 
-    if (n_late > 0 && dice(c) % 2)
-        speak(c, &late[dice(c) % (n_late < 4 ? n_late : 4)],
-              dice(c) % 2 ? JOBTAB_REPORT : JOBTAB_FINISH, 100);
     if (apply(c, &op, &job) == JOBTAB_EMPTY) {
         struct jobtab_swept swept;
         if (jobtab_sweep(c->table, 100, &swept) != JOBTAB_OK)
             fail(c, "sweep");
         return nap(1);
     }
-    int error = JOBTAB_OK;
     for (unsigned progress = 25; progress < 100 && error == JOBTAB_OK; progress += 25)
         error = speak(c, &op, JOBTAB_REPORT, progress);
     if (error == JOBTAB_STOP) {
         speak(c, &op, JOBTAB_FINISH, 0);
     } else if (what < 2) {
         speak(c, &op, what ? JOBTAB_RELEASE : JOBTAB_FINISH, 50);
-        late[n_late++ % 4] = op;
+        for (unsigned late = 0; late < 4 && !shared->over; late++) {
+            nap(1);
+            speak(c, &op, late < 3 ? JOBTAB_REPORT : JOBTAB_FINISH, 100);
+        }
     } else {
         speak(c, &op, JOBTAB_FINISH, 100);
     }
@@ -543,7 +571,7 @@ static void client(int number, unsigned seed)
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
     /* Workers go on until the others are served: somebody may wait for a job's end. */
-    while (budget() || (part == direct_worker && !shared->deadline_over))
+    while (budget() || (part == direct_worker && !shared->over && !shared->failed))
         part(&c);
     jobtab_close(c.table);
     _exit(0);
@@ -598,6 +626,9 @@ int main(int argc, char **argv)
     if (shared == MAP_FAILED)
         fail(&c, "mmap");
     shared->requests = requests;
+    if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
+        fail(&c, dir);
+    jobtab_close(c.table);
 
     int64_t begun = event_clock(), end = begun + patience * 1000000000;
     for (int i = 0; i < clients; i++) {
@@ -611,11 +642,12 @@ int main(int argc, char **argv)
         fail(&c, folder);
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
-    while (event_clock() < end && (shared->requests > 0 || final(&c, false) > 0))
+    while (event_clock() < end && !shared->failed &&
+           (shared->requests > 0 || final(&c, false) > 0))
         nap(20);
     bool late = event_clock() >= end;
     double took = (double)(event_clock() - begun) / 1e9;
-    shared->deadline_over = 1;
+    shared->over = 1;
     for (int i = 0; i < clients; i++)
         if (wait(&status) > 0 && status != 0)
             bad++;

@@ -83,7 +83,7 @@ def test_the_oracle_catches_a_build_without(control, rule, seed, private):
     events = private / "events"
     events.mkdir()
     storm(
-        private / "table", events, program=f"storm-{control}", clients=8, requests=1500, seed=seed
+        private / "table", events, program=f"storm-{control}", clients=8, requests=4000, seed=seed
     )
     faults = check(load(events), limit=1000)
     assert any(fault.startswith(f"{rule}:") for fault in faults), faults[:10]
