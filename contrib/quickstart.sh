@@ -167,7 +167,6 @@ start_daemon() {
     cat >"$conf" <<END
 worker_processes = auto
 runner_processes = 1
-user = "$(id -un)"
 pid_file = "$var/jobtabd.pid"
 error_log = "$var/error.log"
 default_kind = "validate"

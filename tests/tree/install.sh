@@ -74,7 +74,6 @@ daemon_starts() {
         >"$tmp/run/prices/one.csv"
     cat >"$tmp/run/jobtabd.conf" <<END
 worker_processes = 1
-user = "$(id -un)"
 pid_file = "$tmp/run/jobtabd.pid"
 error_log = "$tmp/run/error.log"
 default_kind = "demo"

@@ -3,7 +3,7 @@
 dist_check_SCRIPTS += tests/tree/layers.sh tests/tree/exports.sh \
 	tests/tree/install.sh
 EXTRA_DIST += tests/tree/layers.awk
-TESTS += tests/tree/layers.sh
+TESTS += tests/tree/layers.sh tests/tree/exports.sh
 
 installcheck-local:
 	CC='$(CC)' $(SHELL) $(srcdir)/tests/tree/install.sh '$(DESTDIR)$(prefix)'
