@@ -18,13 +18,34 @@ libdaemon_la_SOURCES = \
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
 libdaemon_la_LIBADD = libcommon.la $(CONFUSE_LIBS)
 
-EXTRA_PROGRAMS += jobtabd
+sbin_PROGRAMS += jobtabd
 jobtabd_SOURCES = src/jobtabd/main.c
 jobtabd_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTABD_CONF='"$(sysconfdir)/jobtab/jobtabd.conf"'
 jobtabd_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS) $(JANSSON_CFLAGS)
 jobtabd_LDADD = libdaemon.la libjobtab.la $(H2O_LIBS) $(JANSSON_LIBS)
 
 # the worker
+jobtabd_CPPFLAGS += -I$(top_srcdir)/src/jobtabd
+jobtabd_SOURCES += \
+	src/jobtabd/tls.c src/jobtabd/tls.h \
+	src/jobtabd/worker.c \
+	src/jobtabd/writer.c src/jobtabd/writer.h \
+	src/jobtabd/http/access.c src/jobtabd/http/access.h \
+	src/jobtabd/http/answer.c \
+	src/jobtabd/http/body.c src/jobtabd/http/body.h \
+	src/jobtabd/http/change.c \
+	src/jobtabd/http/etag.c src/jobtabd/http/etag.h \
+	src/jobtabd/http/guard.c src/jobtabd/http/guard.h \
+	src/jobtabd/http/health.c \
+	src/jobtabd/http/http.h \
+	src/jobtabd/http/jobs.c \
+	src/jobtabd/http/problem.c \
+	src/jobtabd/http/query.c src/jobtabd/http/query.h \
+	src/jobtabd/http/route.c src/jobtabd/http/route.h \
+	src/jobtabd/http/routes.c \
+	src/jobtabd/http/run.c \
+	src/jobtabd/http/server.c src/jobtabd/http/server.h \
+	src/jobtabd/http/status.c
 
 # the runner and the keeper
 jobtabd_SOURCES += \

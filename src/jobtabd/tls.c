@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "conf.h"
 
@@ -34,7 +35,7 @@ static void explain(const char *path, char *why, size_t size)
     snprintf(why, size, "%s: %s", path, reason);
 }
 
-SSL_CTX *tls_context(const struct conf_listen *listen, char *why, size_t size)
+static SSL_CTX *make(const struct conf_listen *listen, char *why, size_t size)
 {
     const char *path = "TLS";
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -58,4 +59,26 @@ fail:
     explain(path, why, size);
     SSL_CTX_free(context);
     return NULL;
+}
+
+SSL_CTX **tls_contexts(const struct conf *conf, char *why, size_t size)
+{
+    SSL_CTX **contexts = calloc(conf->n_listens + 1, sizeof(*contexts));
+
+    if (contexts == NULL) {
+        snprintf(why, size, "out of memory");
+        return NULL;
+    }
+    for (size_t i = 0; i < conf->n_listens; i++) {
+        if (conf->listens[i].tls_certificate == NULL)
+            continue;
+        contexts[i] = make(&conf->listens[i], why, size);
+        if (contexts[i] == NULL) {
+            while (i-- > 0)
+                SSL_CTX_free(contexts[i]);
+            free(contexts);
+            return NULL;
+        }
+    }
+    return contexts;
 }

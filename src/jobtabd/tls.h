@@ -5,11 +5,12 @@
 #include <openssl/ssl.h>
 #include <stddef.h>
 
-struct conf_listen;
+struct conf;
 
-/* A context with the listener's certificate and key; NULL with a text in why. HTTP/2 is offered only
- * where the listener asks for it. Keys are readable by root alone: call it before privileges
- * are dropped. */
-SSL_CTX *tls_context(const struct conf_listen *listen, char *why, size_t size);
+/* Certificates and keys of all listeners that have them: an array with one context for each listener,
+ * NULL for those without TLS. Keys may be readable by root alone: call it before privileges are
+ * dropped. HTTP/2 is offered only where a listener asks for it. NULL with a text in why when
+ * one cannot be had. Lives as long as the process. */
+SSL_CTX **tls_contexts(const struct conf *conf, char *why, size_t size);
 
 #endif

@@ -12,15 +12,16 @@
  */
 #include <errno.h>
 #include <h2o.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "conf.h"
 #include "http/server.h"
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "tls.h"
 
 #define TERM_GRACE 1000 /* ms */
 
@@ -104,26 +105,34 @@ static int run(struct worker *worker, h2o_loop_t *loop)
 
 int worker_main(struct role *role)
 {
-    struct worker worker = {.role = role};
+    static struct worker worker; /* static: what hangs on it is no leak */
+    SSL_CTX **tls;
     struct jobtab *table;
     h2o_loop_t *loop;
+    char why[512];
     int code;
 
+    tls = tls_contexts(role->conf, why, sizeof(why));
     role_begin(role);
-    signal(SIGPIPE, SIG_IGN); /* a peer that left is an error of its socket */
+    if (tls == NULL) {
+        log_error("tls: %s", why);
+        return 1;
+    }
     if (conf_open_table(role->conf, &table) != JOBTAB_OK) {
         log_error("table: %s", jobtab_why());
         return 1;
     }
     loop = h2o_evloop_create();
-    worker.server = server_open(loop, role->conf, role->listeners, table);
+    worker.role = role;
+    worker.server = server_open(loop, role->conf, role->listeners, tls, table);
     if (worker.server == NULL)
         return 1;
     watch(&worker, loop, role->wake);
     watch(&worker, loop, role->lifeline);
     role_ready(role);
     code = run(&worker, loop);
-    if (server_leave(worker.server))
-        jobtab_close(table);
+    if (!server_leave(worker.server))
+        _exit(code); /* the table thread waits for a lock or the disk, and may for ever */
+    jobtab_close(table);
     return code;
 }

@@ -2,7 +2,6 @@
 #include "body.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,12 +95,14 @@ static bool read_whole(const struct body_field *field, const json_t *json,
 {
     double number = json_number_value(json);
 
-    if (!json_is_number(json) || number != floor(number))
+    if (!json_is_number(json))
         return refuse(fault, 422, field->name, "%s must be a whole number", field->name);
     if (number < (double)field->min || number > (double)field->max)
         return refuse(fault, 422, field->name, "%s must be from %lld to %lld", field->name,
                       (long long)field->min, (long long)field->max);
     value->number = (int64_t)number;
+    if (number != (double)value->number)
+        return refuse(fault, 422, field->name, "%s must be a whole number", field->name);
     return true;
 }
 
@@ -125,7 +126,7 @@ static bool read_duration(const struct body_field *field, const json_t *json,
     if (seconds < 0 || seconds > DURATION_MAX_SECONDS)
         return refuse(fault, 422, field->name, "%s must be from 0 seconds to 100 years",
                       field->name);
-    value->number = (int64_t)llround(seconds * 1000);
+    value->number = (int64_t)(seconds * 1000 + 0.5);
     return true;
 }
 

@@ -3,14 +3,14 @@
 
 void http_healthz(struct http_call *call)
 {
-    static const char body[] = "{\"status\": \"ok\"}";
+    static const char body[] = "{\"status\":\"ok\"}";
 
     answer(call->http, call->req, 200, ANSWER_JSON, body, sizeof(body) - 1);
 }
 
 void http_readyz(struct http_call *call)
 {
-    static const char body[] = "{\"status\": \"ready\"}";
+    static const char body[] = "{\"status\":\"ready\"}";
 
     if (call->http->draining)
         problem(call, 503, NULL, "this worker is draining");

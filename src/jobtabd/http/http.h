@@ -21,7 +21,7 @@ struct http {
     struct jobtab *table;
     struct writer *writer;
     h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
-    const char *names[2];                 /* host names that are ours, ended by NULL */
+    const char *const *names; /* host names that are ours, ended by NULL */
     size_t changes;  /* handed to the table thread and not yet answered */
     bool draining;  /* every answer closes its connection; not ready */
     bool refusing;  /* changes are refused: the worker is about to leave */

@@ -96,27 +96,27 @@ static bool read_query(struct http_call *call, struct page *page)
     return true;
 }
 
-/* {"jobs": [...], "next": "..."} */
+/* {"jobs":[...],"next":"..."} */
 static void answer_page(struct http_call *call, const struct jobtab_job *jobs, size_t n,
                         const struct jobtab_id *next)
 {
-    static const char head[] = "{\"jobs\": [", none[] = "], \"next\": null}";
+    static const char head[] = "{\"jobs\":[", none[] = "],\"next\":null}";
     size_t room = sizeof(head) + sizeof(none) + JOBTAB_ID_TEXT, size;
     char *body, *end, cursor[JOBTAB_ID_TEXT];
 
     for (size_t i = 0; i < n; i++)
-        room += 2 + jobtab_job_json(&jobs[i], NULL, NULL, NULL, 0);
+        room += 1 + jobtab_job_json(&jobs[i], NULL, NULL, NULL, 0);
     body = answer_memory(call->req, room);
     end = stpcpy(body, head);
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
-            end = stpcpy(end, ", ");
+            end = stpcpy(end, ",");
         size = room - (size_t)(end - body);
         end += jobtab_job_json(&jobs[i], NULL, NULL, end, size);
     }
     if (next != NULL) {
         jobtab_id_format(next, cursor);
-        end += sprintf(end, "], \"next\": \"%s\"}", cursor);
+        end += sprintf(end, "],\"next\":\"%s\"}", cursor);
     } else {
         end = stpcpy(end, none);
     }

@@ -23,10 +23,11 @@ static bool read_kind(struct http_call *call, const struct body_value *value,
 {
     const struct conf *conf = call->http->conf;
     const char *name = value->given ? value->text : conf->default_kind;
+    bool missing = !value->given && name[0] == '\0';
     char names[256] = "";
     size_t size = 0;
 
-    const struct conf_kind *kind = name != NULL ? conf_kind(conf, name) : NULL;
+    const struct conf_kind *kind = conf_kind(conf, name);
     if (kind != NULL) {
         submit->kind = kind->name;
         return true;
@@ -34,7 +35,7 @@ static bool read_kind(struct http_call *call, const struct body_value *value,
     for (size_t i = 0; i < conf->n_kinds && size < sizeof(names); i++)
         size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s", i > 0 ? ", " : "",
                                  conf->kinds[i].name);
-    if (name == NULL)
+    if (missing)
         problem(call, 422, "kind", "kind is missing and there is no default; the kinds are %s",
                 names);
     else
@@ -76,13 +77,14 @@ static bool read_key(struct http_call *call, const struct body_value *value, con
     return true;
 }
 
-static char *copy(char **to, const char *from, size_t size)
+/* Copies to *end, which moves on behind it. */
+static char *copy(char **end, const char *from, size_t size)
 {
-    char *start = *to;
+    char *start = *end;
 
     memcpy(start, from, size);
     start[size] = '\0';
-    *to += size + 1;
+    *end += size + 1;
     return start;
 }
 
@@ -96,7 +98,8 @@ static void submitted(struct http_call *call, struct change *change)
     answer_header(call->req, H2O_TOKEN_LOCATION, "/status/%s", id);
     if (!op->repeated) {
         answer_header(call->req, H2O_TOKEN_RETRY_AFTER, "%d", POLL_SECONDS);
-        answer_job(call->http, call->req, 202, job, op->submit.params, "");
+        answer_job(call->http, call->req, 202, job,
+                   op->submit.params != NULL ? op->submit.params : "", "");
         return;
     }
 
@@ -129,15 +132,17 @@ void http_run(struct http_call *call)
         !read_key(call, &values[KEY], &key, &key_size))
         goto out;
 
-    const char *params = values[PARAMS].given ? values[PARAMS].text : "{}";
-    size_t params_size = values[PARAMS].given ? values[PARAMS].size : 2;
+    /* "{}" is what a job has that brings none. */
+    size_t params_size = values[PARAMS].size > 2 ? values[PARAMS].size : 0;
     size_t size = params_size + 1 + key_size + 1;
-    char *memory = h2o_mem_alloc(size), *free_memory = memory;
+    char *memory = h2o_mem_alloc(size), *end = memory;
 
-    op.submit.params = copy(&free_memory, params, params_size);
-    op.submit.params_size = params_size;
+    if (params_size > 0) {
+        op.submit.params = copy(&end, values[PARAMS].text, params_size);
+        op.submit.params_size = params_size;
+    }
     if (key_size > 0)
-        op.submit.key = copy(&free_memory, key, key_size);
+        op.submit.key = copy(&end, key, key_size);
     op.submit.priority = (int32_t)values[PRIORITY].number;
     op.submit.delay = values[DELAY].number;
     change_put(call, &op, memory, size, submitted);

@@ -18,9 +18,9 @@
 #include "conf.h"
 #include "http.h"
 #include "log.h"
-#include "tls.h"
 #include "writer.h"
 
+#define BODY_ABOVE_LIMIT (16u << 20)
 #define ACCEPT_BATCH 16
 #define PAUSE 100             /* ms without accepting when descriptors are out */
 #define REQUEST_TIMEOUT 30000 /* ms for a request to come in whole; also of an idle connection */
@@ -246,34 +246,44 @@ bool server_leave(struct server *server)
 
 /* ----------------------------------------------------------------------- open */
 
-static int listen_all(struct server *server, const int *listeners)
+static void listen_all(struct server *server, const int *listeners, SSL_CTX *const *tls)
 {
     const struct conf *conf = server->http.conf;
-    char why[512];
 
     server->listeners = h2o_mem_alloc(conf->n_listens * sizeof(*server->listeners));
     server->n_listeners = conf->n_listens;
     for (size_t i = 0; i < conf->n_listens; i++) {
-        const struct conf_listen *listen = &conf->listens[i];
         struct listener *listener = &server->listeners[i];
 
         *listener = (struct listener){
-            .accept = {.ctx = &server->context, .hosts = server->config.hosts},
+            .accept = {.ctx = &server->context,
+                       .hosts = server->config.hosts,
+                       .ssl_ctx = tls[i]},
             .server = server,
-            .is_unix = strncmp(listen->address, "unix:", 5) == 0,
+            .is_unix = strncmp(conf->listens[i].address, "unix:", 5) == 0,
         };
-        if (listen->tls_certificate != NULL) {
-            listener->accept.ssl_ctx = tls_context(listen, why, sizeof(why));
-            if (listener->accept.ssl_ctx == NULL) {
-                log_error("listen %s: %s", listen->address, why);
-                return -1;
-            }
-        }
         listener->sock = h2o_evloop_socket_create(server->context.loop, listeners[i],
                                                   H2O_SOCKET_FLAG_DONT_READ);
         listener->sock->data = listener;
     }
-    return 0;
+}
+
+/* The names that Host may have: the machine's own and those of the configuration. */
+static void name_all(struct server *server)
+{
+    char **hosts = server->http.conf->hosts;
+    const char **names;
+    size_t n = 0;
+
+    while (hosts != NULL && hosts[n] != NULL)
+        n++;
+    names = h2o_mem_alloc((n + 2) * sizeof(*names));
+    for (size_t i = 0; i < n; i++)
+        names[i] = hosts[i];
+    if (gethostname(server->hostname, sizeof(server->hostname) - 1) == 0)
+        names[n++] = server->hostname;
+    names[n] = NULL;
+    server->http.names = names;
 }
 
 static int log_requests(struct server *server, h2o_pathconf_t *path)
@@ -297,12 +307,13 @@ static void configure(struct server *server)
     server->config.server_name = h2o_iovec_init(NULL, 0);
     server->config.http1.req_timeout = REQUEST_TIMEOUT;
     server->config.http1.upgrade_to_http2 = 0; /* HTTP/2 by ALPN only, where a listener asks */
-    /* Above our own limit, so that what is somewhat too big is told so as a problem (413). */
-    server->config.max_request_entity_size = 2 * server->http.conf->body_max + 65536;
+    /* Above our own limit, so that what is too big is read and told so. Beyond this the library
+     * closes the connection, and a client that is still sending may not see the answer. */
+    server->config.max_request_entity_size = server->http.conf->body_max + BODY_ABOVE_LIMIT;
 }
 
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
-                           struct jobtab *table)
+                           SSL_CTX *const *tls, struct jobtab *table)
 {
     struct server *server = h2o_mem_alloc(sizeof(*server));
 
@@ -310,9 +321,7 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
     server->http.conf = conf;
     server->http.table = table;
     h2o_linklist_init_anchor(&server->connections);
-    if (gethostname(server->hostname, sizeof(server->hostname) - 1) == 0)
-        server->http.names[0] = server->hostname;
-
+    name_all(server);
     configure(server);
     /* The host is what a request of HTTP/1.0 without one is taken to mean. */
     h2o_hostconf_t *host =
@@ -332,8 +341,7 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
         log_error("cannot make the table thread: %s", strerror(errno));
         return NULL;
     }
-    if (listen_all(server, listeners) != 0)
-        return NULL;
+    listen_all(server, listeners, tls);
     accept_on(server, true);
     return server;
 }

@@ -10,10 +10,11 @@ struct conf;
 struct jobtab;
 struct server;
 
-/* On a loop that exists, in the process that will run it. `listeners` as in struct role. NULL when
- * something is not to be had; it has been logged. Never freed: a worker leaves with its process. */
+/* On a loop that exists, in the process that will run it. `listeners` as in struct role, `tls` as
+ * tls_contexts made it. NULL when something is not to be had; it has been logged. Never
+ * freed: a worker leaves with its process. */
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
-                           struct jobtab *table);
+                           SSL_CTX *const *tls, struct jobtab *table);
 
 /* After each turn of the loop: hand on what it brought, see to pauses and idle connections.
  * Returns how long the next turn may wait, in ms. */
