@@ -187,7 +187,7 @@ int across_check(struct rows *rows, const struct params *params,
     }
     if (rows_sort(rows, fault) != 0)
         goto out;
-    steps_init(&a.steps, rows->spare, ROWS_HELD * sizeof *rows->spare);
+    steps_init(&a.steps, rows->spare, rows->max_held * sizeof *rows->spare);
 
     for (uint64_t done = 0;; done++) {
         const struct row *row;

@@ -19,7 +19,10 @@ libvalidate_la_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS) -ffp-contract=off
 libvalidate_la_LIBADD = $(JANSSON_LIBS) $(CSV_LIBS) -lm
 libvalidate_la_LDFLAGS =
 
-EXTRA_PROGRAMS += jobtab-validate
+bin_PROGRAMS += jobtab-validate
 jobtab_validate_SOURCES = src/validate/main.c
 jobtab_validate_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
 jobtab_validate_LDADD = libvalidate.la libcommon.la libjobtab.la $(JANSSON_LIBS)
+
+EXTRA_DIST += conf/prices/broker.csv conf/prices/exchange.csv conf/prices/vendor.csv \
+	contrib/sample-prices.py

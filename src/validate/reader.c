@@ -113,10 +113,6 @@ static void header_end(struct reader *reader)
         if (reader->found[kind].column != 0)
             reader->kinds[reader->found[kind].column - 1] |= KIND_BIT(kind);
     reader->has_symbol = reader->found[COLUMN_SYMBOL].column != 0;
-    reader->row.has_ohlc = reader->found[COLUMN_OPEN].column != 0 &&
-                           reader->found[COLUMN_HIGH].column != 0 &&
-                           reader->found[COLUMN_LOW].column != 0 &&
-                           reader->found[COLUMN_CLOSE].column != 0;
     reader->header_read = true;
 }
 

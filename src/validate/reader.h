@@ -46,7 +46,6 @@ struct reader_field {
 
 struct reader_row {
     uint64_t line; /* where the row begins; the header is line 1 */
-    bool has_ohlc; /* the source has all of open, high, low and close */
     size_t symbol_size; /* may be READER_SYMBOL_MAX + 1: it was longer than that */
     char symbol[READER_SYMBOL_MAX + 1];
     struct reader_field fields[READER_KINDS]; /* COLUMN_SYMBOL's is not used */

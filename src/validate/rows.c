@@ -12,13 +12,14 @@
 #define TIME_DIGITS 8
 #define DIGITS (TIME_DIGITS + (64 - REPORT_PLACE_BITS) / 8)
 
-int rows_init(struct rows *rows, struct fault *fault)
+int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
 {
     memset(rows, 0, sizeof *rows);
     rows->file = -1;
     rows->by_time = rows->by_symbol = true;
-    rows->held = malloc(ROWS_HELD * sizeof *rows->held);
-    rows->spare = malloc(ROWS_HELD * sizeof *rows->spare);
+    rows->max_held = max_held;
+    rows->held = malloc(max_held * sizeof *rows->held);
+    rows->spare = malloc(max_held * sizeof *rows->spare);
     if (rows->held == NULL || rows->spare == NULL)
         return fault_set(fault, FAULT_SYSTEM, "out of memory");
     return 0;
@@ -101,7 +102,7 @@ static int end_run(struct rows *rows, struct fault *fault)
         if (rows->n_runs == ROWS_RUNS)
             return fault_set(fault, FAULT_INVALID,
                              "more than %llu rows that are not ordered by symbol and time",
-                             (unsigned long long)ROWS_RUNS * ROWS_HELD);
+                             (unsigned long long)ROWS_RUNS * rows->max_held);
         rows->runs[rows->n_runs++] = (struct rows_run){.offset = offset, .left = rows->n};
     }
     rows->last_written = rows->held[rows->n - 1];
@@ -112,7 +113,7 @@ static int end_run(struct rows *rows, struct fault *fault)
 
 int rows_add(struct rows *rows, const struct row *row, struct fault *fault)
 {
-    if (rows->n == ROWS_HELD && end_run(rows, fault) != 0)
+    if (rows->n == rows->max_held && end_run(rows, fault) != 0)
         return -1;
     if (rows->n > 0) {
         const struct row *last = &rows->held[rows->n - 1];
@@ -171,7 +172,7 @@ int rows_sort(struct rows *rows, struct fault *fault)
     }
     if (rows->n > 0 && end_run(rows, fault) != 0)
         return -1;
-    rows->chunk = ROWS_HELD / rows->n_runs;
+    rows->chunk = rows->max_held / rows->n_runs;
     for (uint32_t i = 0; i < rows->n_runs; i++) {
         rows->runs[i].buffer = rows->held + i * rows->chunk;
         if (fill(rows, &rows->runs[i], fault) != 0)

@@ -1,8 +1,8 @@
 /* rows.h - the prices of all sources, put in the order of symbol, time, place.
  *
  * Rows are gathered in memory; when that is full they are sorted and written as a run to a
- * temporary file, and at the end the runs are merged. Rows that come ordered by
- * symbol and time make one run and are not sorted at all. Memory: two buffers of ROWS_HELD rows. */
+ * temporary file, and at the end the runs are merged. Rows that come ordered by symbol and time
+ * make one run and are not sorted at all. Memory: two buffers of max_held rows. */
 #ifndef ROWS_H
 #define ROWS_H
 
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define ROWS_HELD 400000
-#define ROWS_RUNS 4096 /* so a limit of 1.6 billion rows, for those that come without order */
+#define ROWS_RUNS 4096 /* so a limit of 1.6 billion rows to those that come in any order */
 
 struct row {
     uint64_t at; /* symbol << REPORT_PLACE_BITS | place */
@@ -39,8 +39,8 @@ struct rows_run {
 };
 
 struct rows {
-    struct row *held, *spare; /* ROWS_HELD each; spare is free for others after rows_sort */
-    size_t n;
+    struct row *held, *spare; /* spare is free for others after rows_sort */
+    size_t max_held, n;
     size_t next; /* of those held, when there is no file */
     uint64_t total;
     bool by_time, by_symbol; /* what is held came ordered: by time; by symbol, then time */
@@ -55,7 +55,8 @@ struct rows {
 };
 
 /* Each returns 0, or -1 with *fault. */
-int rows_init(struct rows *rows, struct fault *fault);
+/* `max_held` rows in memory, in each of two buffers; ROWS_HELD but in tests. */
+int rows_init(struct rows *rows, size_t max_held, struct fault *fault);
 int rows_add(struct rows *rows, const struct row *row, struct fault *fault);
 /* No more will be added: make ready to read. */
 int rows_sort(struct rows *rows, struct fault *fault);

@@ -102,23 +102,14 @@ static void check_ohlc(struct validation *v, const struct reader_row *row, int32
     static const struct {
         int lower, upper; /* in four */
     } order[] = {{2, 0}, {2, 3}, {0, 1}, {3, 1}};
-    char text[REPORT_TEXT];
-
     for (int i = 0; i < 4; i++)
-        if (row->fields[four[i].column].state == FIELD_EMPTY)
+        if (row->fields[four[i].column].state != FIELD_READ)
             return;
-    for (int i = 0; i < 4; i++) {
-        const struct reader_field *field = &row->fields[four[i].column];
-        if (field->state == FIELD_BAD) {
-            snprintf(text, sizeof text, "%s: \"%s\" is no number", four[i].name, field->shown);
-            violation(v, RULE_OHLC, row, symbol, text);
-            return;
-        }
-    }
     for (int i = 0; i < 4; i++) {
         int lower = order[i].lower, upper = order[i].upper;
         double a = row->fields[four[lower].column].number, b = row->fields[four[upper].column].number;
         if (a > b) {
+            char text[REPORT_TEXT];
             snprintf(text, sizeof text, "%s %.10g is above %s %.10g", four[lower].name, a,
                      four[upper].name, b);
             violation(v, RULE_OHLC, row, symbol, text);
@@ -160,8 +151,7 @@ static void take_row(const struct reader_row *row, void *context)
         return;
     check_time(v, row, symbol);
     double price = check_price(v, row, symbol);
-    if (row->has_ohlc)
-        check_ohlc(v, row, symbol);
+    check_ohlc(v, row, symbol);
     if (symbol < 0 || row->fields[COLUMN_TIME].state != FIELD_READ)
         return;
     check_order(v, row, (uint32_t)symbol);
@@ -301,7 +291,7 @@ int validate(int root, const struct params *params, int64_t now, const struct pr
     }
     for (size_t i = 0; i < n; i++)
         v->sources[i].path = paths[i];
-    if (rows_init(&v->rows, fault) != 0 || measure_sources(v, root) != 0)
+    if (rows_init(&v->rows, ROWS_HELD, fault) != 0 || measure_sources(v, root) != 0)
         goto out;
     for (; v->current < n; v->current++)
         if (read_source(v, root) != 0)
