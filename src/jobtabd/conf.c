@@ -17,7 +17,11 @@
 #include "conf_rows.h"
 
 #define FILE_MAX (1 << 20)
-#define OPTIONS_MAX 32 /* keys in one section, and two more */
+#define OPTIONS_MAX 32 /* keys in one section, and some of our own */
+/* libconfuse takes the end of the file for the end of a section. So a line is put behind the text,
+ * and must be found outside of any. */
+#define END_KEY "@end"
+#define END_LINE END_KEY " = @"
 #define DEFAULT_LISTEN "127.0.0.1:8080"
 #define DEFAULT_TABLE "var/table"
 
@@ -115,6 +119,7 @@ static size_t section_options(const char *section, cfg_opt_t *options)
     size_t n = 0;
 
     options[n++] = (cfg_opt_t)CFG_PTR_CB("", here, CFGF_NONE, take_value, NULL);
+    options[n++] = (cfg_opt_t)CFG_PTR_CB(END_KEY, NULL, CFGF_NODEFAULT, take_value, NULL);
     for (size_t i = 0; i < conf_n_rows; i++) {
         if (strcmp(conf_rows[i].section, section) == 0) {
             int flags = CFGF_NODEFAULT | (conf_rows[i].type == CONF_LIST ? CFGF_LIST : 0);
@@ -317,7 +322,7 @@ static void ignore_fault(const char *text, void *context)
     (void)context;
 }
 
-/* The whole file, to be freed; NULL after a fault. */
+/* The whole file and END_LINE, to be freed; NULL after a fault. */
 static char *read_file(struct reader *reader)
 {
     struct stat status;
@@ -329,14 +334,14 @@ static char *read_file(struct reader *reader)
         fault(reader, 0, "%s", strerror(errno));
     } else if (!S_ISREG(status.st_mode) || status.st_size > FILE_MAX) {
         fault(reader, 0, "not a file of at most 1 MiB");
-    } else if (!(text = malloc((size_t)status.st_size + 1)) ||
+    } else if (!(text = malloc((size_t)status.st_size + sizeof "\n" END_LINE)) ||
                (got = read(fd, text, (size_t)status.st_size)) < 0) {
         fault(reader, 0, "%s", strerror(errno));
     } else if (memchr(text, '\0', (size_t)got)) {
         fault(reader, 0, "not a text file: it has a byte of value 0");
         got = -1;
     } else {
-        text[got] = '\0';
+        strcpy(text + got, got > 0 && text[got - 1] != '\n' ? "\n" END_LINE : END_LINE);
     }
     if (fd >= 0) {
         close(fd);
@@ -382,10 +387,13 @@ static void parse(struct reader *reader, const char *text)
         return;
     }
     cfg_set_error_function(top, syntax_fault);
-    if (cfg_parse_buf(top, text) == CFG_SUCCESS) {
+    bool parsed = cfg_parse_buf(top, text) == CFG_SUCCESS;
+    if (parsed && find_setting(reader, cfg_getopt(top, END_KEY))) {
         read_all(reader, top);
     } else {
-        if (reader->faults == before) {
+        if (parsed) {
+            fault(reader, top->line, "premature end of file: a section is not closed");
+        } else if (reader->faults == before) {
             fault(reader, top->line, "cannot be read from here on");
         }
         struct reader mute = {.file = reader->file, .fault = ignore_fault};

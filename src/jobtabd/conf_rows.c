@@ -81,7 +81,7 @@ const struct conf_row conf_rows[] = {
      conf_check_durability},
 
     {"kind", "command", CONF_LIST, NULL, 0, 0, RELOAD_NEW, KIND(command),
-     "Program and arguments of a job child; no shell is involved. Must be given.",
+     "Program and arguments of a job child, without a shell; must be given.",
      conf_check_command},
     {"kind", "table", CONF_BOOL, "false", 0, 1, RELOAD_NEW, KIND(table),
      "The program uses libjobtab: it is handed the table.", NULL},

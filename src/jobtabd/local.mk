@@ -24,6 +24,9 @@ jobtabd_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTABD_CONF='"$(sysconfdir)/jobtab/jobtabd.
 jobtabd_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS) $(JANSSON_CFLAGS)
 jobtabd_LDADD = libdaemon.la libjobtab.la $(H2O_LIBS) $(JANSSON_LIBS)
 
+dist_man_MANS += src/jobtabd/jobtabd.8 src/jobtabd/jobtabd.conf.5
+EXTRA_DIST += conf/jobtabd.conf
+
 # the worker
 jobtabd_CPPFLAGS += -I$(top_srcdir)/src/jobtabd
 jobtabd_SOURCES += \

@@ -22,6 +22,14 @@ check_PROGRAMS += tests/unit/test_units
 tests_unit_test_units_SOURCES = tests/unit/test_units.c
 tests_unit_test_units_LDADD = libcommon.la -lcmocka
 
+# src/jobtabd: configuration and master
+check_PROGRAMS += tests/unit/test_conf_rows
+tests_unit_test_conf_rows_SOURCES = tests/unit/test_conf_rows.c
+tests_unit_test_conf_rows_LDADD = libdaemon.la libjobtab.la -lcmocka
+check_PROGRAMS += tests/unit/test_conf
+tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
+tests_unit_test_conf_LDADD = libdaemon.la libjobtab.la -lcmocka
+
 # src/jobtab
 check_PROGRAMS += tests/unit/test_show
 tests_unit_test_show_SOURCES = tests/unit/test_show.c src/jobtab/show.c src/jobtab/show.h
