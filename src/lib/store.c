@@ -549,38 +549,39 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* ---------------------------------------------------------------- maintenance */
 
 /* Pages that no longer hold anything: LMDB keeps their numbers in a database of its own, handle 0,
- * as lists that begin with their length. */
-static size_t free_pages(struct store_txn *txn)
+ * as lists that begin with their length. It shows them to reading transactions only. */
+static size_t free_pages(struct store *store)
 {
+    struct store_txn *txn;
     MDB_cursor *cursor;
     MDB_val key, list;
     size_t pages = 0, length;
 
-    int rc = mdb_cursor_open(txn->lmdb, 0, &cursor);
-    if (!noted(txn, rc, STORE_META))
+    if (store_read(store, &txn))
         return 0;
-    while (!(rc = mdb_cursor_get(cursor, &key, &list, MDB_NEXT))) {
-        if (list.mv_size < sizeof length)
-            break;
-        memcpy(&length, list.mv_data, sizeof length);
-        pages += length;
+    if (noted(txn, mdb_cursor_open(txn->lmdb, 0, &cursor), STORE_META)) {
+        while (!mdb_cursor_get(cursor, &key, &list, MDB_NEXT) && list.mv_size >= sizeof length) {
+            memcpy(&length, list.mv_data, sizeof length);
+            pages += length;
+        }
+        mdb_cursor_close(cursor);
     }
-    mdb_cursor_close(cursor);
+    store_end(txn);
     return pages;
 }
 
-uint64_t store_used(struct store_txn *txn, uint64_t precise_above)
+uint64_t store_used(struct store *store, uint64_t precise_above)
 {
     MDB_envinfo info;
     MDB_stat stat;
 
-    if (txn->error)
-        return 0;
-    mdb_env_info(txn->store->env, &info);
-    mdb_env_stat(txn->store->env, &stat);
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &stat);
     uint64_t pages = info.me_last_pgno + 1;
-    if (pages * stat.ms_psize > precise_above)
-        pages -= free_pages(txn);
+    if (pages * stat.ms_psize > precise_above) {
+        uint64_t free = free_pages(store);
+        pages -= free < pages ? free : pages;
+    }
     return pages * stat.ms_psize;
 }
 

@@ -128,7 +128,7 @@ static int make_room(struct edit *edit)
         if (n == EVICT_MAX || !evict_one(edit))
             return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs, none to evict",
                         (unsigned long long)edit->settings.max_jobs);
-    uint64_t used = store_used(edit->txn, mark);
+    uint64_t used = store_used(edit->table->store, mark);
     if (used <= mark)
         return JOBTAB_OK;
     int evicted = 0;

@@ -1,7 +1,8 @@
 # tests/unit/local.mk - included by Makefile.am
 
 # src/lib
-LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record
+LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record \
+	tests/unit/test_verbs
 check_PROGRAMS += $(LIB_TESTS)
 check_LTLIBRARIES += tests/unit/libfixture.la
 tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
@@ -16,6 +17,8 @@ tests_unit_test_state_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_state_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_record_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_record_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_verbs_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_verbs_LDADD = $(LIB_TEST_LDADD)
 
 # src/common
 check_PROGRAMS += tests/unit/test_units
