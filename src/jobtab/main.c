@@ -173,8 +173,11 @@ static bool take_option(struct cli *cli, int letter, const char *value)
 
 /* ----------------------------------------------------------------------- help */
 
-static void print_options(FILE *out, unsigned of, bool shared)
+/* The options of some commands: their own, or those that all have. False when there are none. */
+static bool print_options(FILE *out, unsigned of, bool shared)
 {
+    bool any = false;
+
     for (size_t i = 0; i < OPTIONS; i++) {
         const struct option_row *row = &option_rows[i];
         char name[64];
@@ -187,7 +190,9 @@ static void print_options(FILE *out, unsigned of, bool shared)
         snprintf(name + n, sizeof name - (size_t)n, "--%s%s%s", row->name,
                  row->arg != NULL ? " " : "", row->arg != NULL ? row->arg : "");
         fprintf(out, "  %-28s %s\n", name, row->help);
+        any = true;
     }
+    return any;
 }
 
 static void print_help(FILE *out, const struct command *command)
@@ -195,8 +200,9 @@ static void print_help(FILE *out, const struct command *command)
     if (command != NULL) {
         fprintf(out, "usage: jobtab %s%s %s%s\n%s.\n\n", command->where == NOWHERE ? "" : "[OPTION...] ",
                 command->name, command->args,
-                command->where == TABLE ? "   (on a table: -d)" : "", command->help);
-        print_options(out, OF(command - commands), false);
+                command->where == TABLE ? "(table only)" : "", command->help);
+        if (print_options(out, OF(command - commands), false))
+            fputc('\n', out);
     } else {
         fputs("usage: jobtab [-d DIR | -u URL] [-o text|json] COMMAND\n\n", out);
         for (size_t i = 0; i < COMMANDS; i++) {
@@ -328,14 +334,16 @@ static int parse(struct cli *cli, int argc, char **argv, const struct command **
 
 static int open_failed(const struct cli *cli, int error)
 {
+    const char *why = *jobtab_why() != '\0' ? jobtab_why() : jobtab_strerror(error);
+    bool named = strstr(why, cli->dir) != NULL;
     const char *advice = "";
 
     if (error == JOBTAB_NOTABLE)
         advice = "; name another with -d DIR or $JOBTAB_TABLE, or a daemon with -u URL";
     else if (access(cli->dir, F_OK) == 0 && access(cli->dir, R_OK | W_OK | X_OK) != 0)
         advice = "; run as the user that the daemon runs as, or ask the daemon with -u URL";
-    return cli_complain(EXIT_UNREACHABLE, "%s: %s%s", cli->dir,
-                        *jobtab_why() != '\0' ? jobtab_why() : jobtab_strerror(error), advice);
+    return cli_complain(EXIT_UNREACHABLE, "%s%s%s%s", named ? "" : cli->dir, named ? "" : ": ", why,
+                        advice);
 }
 
 /* Find the jobs: what the options name, else the environment. */

@@ -12,7 +12,12 @@
 #include <unistd.h>
 #include <wchar.h>
 
-enum { GAP = 2, BAR_MIN = 8, BAR_MAX = 30 };
+enum {
+    GAP = 2,      /* between columns */
+    LAST_MIN = 8, /* columns of a table's last one, however narrow the terminal is */
+    BAR_MIN = 8,
+    BAR_MAX = 30,
+};
 
 static const char *const colours[] = {
     [SHOW_PLAIN] = "",           [SHOW_DIM] = "\033[2m",  [SHOW_GREEN] = "\033[32m",
@@ -269,43 +274,42 @@ void show_cell(struct show_table *table, enum show_colour colour, const char *te
     table->cells[table->n_cells++] = cell;
 }
 
+/* *used counts the columns of the line, *owed the spaces that the next text comes behind. */
 static void print_cell(const struct show_table *table, const struct cell *cell, size_t column,
-                       unsigned *used)
+                       unsigned *used, unsigned *owed)
 {
     const struct show *show = table->show;
-    bool last = column + 1 == table->n_columns;
-    bool on = show->colour && cell->colour != SHOW_PLAIN && cell->width > 0;
+    bool right = table->columns[column].right;
+    bool on = show->colour && cell->colour != SHOW_PLAIN;
     unsigned room = table->widths[column];
     unsigned pad = room - cell->width;
 
-    if (last && show->columns > 0) /* no room left: its beginning, and the terminal wraps it */
-        room = show->columns > *used + BAR_MIN ? show->columns - *used : BAR_MIN;
-    if (table->columns[column].right)
-        fprintf(show->out, "%*s", (int)pad, "");
-    if (on)
-        fputs(colours[cell->colour], show->out);
-    *used += show_clipped(show, cell->text, room);
-    if (on)
-        fputs("\033[0m", show->out);
-    if (table->columns[column].right)
-        *used += pad;
-    else if (!last)
-        *used += (unsigned)fprintf(show->out, "%*s", (int)pad, "");
-    if (!last)
-        *used += (unsigned)fprintf(show->out, "%*s", GAP, "");
+    *owed += right ? pad : 0;
+    if (cell->width > 0) {
+        *used += (unsigned)fprintf(show->out, "%*s", (int)*owed, "");
+        *owed = 0;
+        if (column + 1 == table->n_columns && show->columns > 0)
+            room = show->columns > *used + LAST_MIN ? show->columns - *used : LAST_MIN;
+        if (on)
+            fputs(colours[cell->colour], show->out);
+        *used += show_clipped(show, cell->text, room);
+        if (on)
+            fputs("\033[0m", show->out);
+    }
+    *owed += (right ? 0 : pad) + GAP;
 }
 
 void show_table_end(struct show_table *table)
 {
-    unsigned used = 0;
+    unsigned used = 0, owed = 0;
 
     for (size_t i = 0; i < table->n_cells; i++) {
         size_t column = i % table->n_columns;
 
-        print_cell(table, &table->cells[i], column, &used);
+        print_cell(table, &table->cells[i], column, &used, &owed);
         if (column + 1 == table->n_columns) {
             fputc('\n', table->show->out);
-            used = 0;
+            used = owed = 0;
         }
         free(table->cells[i].text);
     }

@@ -1,6 +1,7 @@
 /* stat.c - jobtab stat: the table at a glance. */
 #include "cli.h"
 #include "need.h"
+#include "units.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -14,11 +15,19 @@ struct glance {
 /* What the table has counted since it was made. */
 static const struct counter {
     const char *name;
+    const char *text;
     size_t offset;
 } counters[] = {
-#define COUNTER(name) {#name, offsetof(struct jobtab_stat, name)}
-    COUNTER(submitted), COUNTER(claimed),     COUNTER(completed), COUNTER(failed), COUNTER(cancelled),
-    COUNTER(retried),   COUNTER(owners_lost), COUNTER(expired),   COUNTER(evicted),
+#define COUNTER(name, text) {#name, text, offsetof(struct jobtab_stat, name)}
+    COUNTER(submitted, "submitted"),
+    COUNTER(claimed, "claimed"),
+    COUNTER(completed, "completed"),
+    COUNTER(failed, "failed"),
+    COUNTER(cancelled, "cancelled"),
+    COUNTER(retried, "retried"),
+    COUNTER(owners_lost, "owners lost"),
+    COUNTER(expired, "expired"),
+    COUNTER(evicted, "evicted"),
 #undef COUNTER
 };
 #define COUNTERS (sizeof counters / sizeof counters[0])
@@ -80,7 +89,7 @@ static void print_stat(const struct cli *cli, const struct glance *glance)
     show_count(stat->jobs, a);
     show_count(stat->options.max_jobs, b);
     fprintf(out, "\njobs      %s of %s", a, b);
-    show_duration(stat->options.retention, a);
+    units_duration_text(stat->options.retention, a, sizeof a);
     fprintf(out, ", finished ones are kept %s\n", a);
     if (stat->oldest_pending != 0) {
         show_duration(jobtab_now() - stat->oldest_pending, a);
@@ -92,10 +101,12 @@ static void print_stat(const struct cli *cli, const struct glance *glance)
             stat->options.high_water);
     fprintf(out, "readers   %" PRIu32 " of %" PRIu32 "\n", stat->readers, stat->max_readers);
     fprintf(out, "owners    %" PRIu32 "\n", stat->owners);
-    fputs("counted  ", out);
+    fputs("counted   ", out);
     for (size_t i = 0; i < COUNTERS; i++) {
+        if (i > 0 && counted(stat, i) == 0)
+            continue;
         show_count(counted(stat, i), a);
-        fprintf(out, "%s %s %s", i > 0 ? "," : "", a, counters[i].name);
+        fprintf(out, "%s%s %s", i > 0 ? ", " : "", a, counters[i].text);
     }
     fputc('\n', out);
 }
