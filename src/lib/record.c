@@ -181,7 +181,8 @@ static void take_text(struct reader *reader, char *text, size_t size)
     text[0] = '\0';
     if (reader->fault || length <= 1)
         return;
-    if (--length >= size || memchr(reader->at, '\0', length)) {
+    if (--length >= size || length > (size_t)(reader->end - reader->at) ||
+        memchr(reader->at, '\0', length)) {
         reader->fault = "a string in it is too long or broken";
         return;
     }

@@ -1,0 +1,68 @@
+/* fuzz_body.c - the JSON body of POST /run. An accepted value is what jansson has for that member,
+ * and within its bounds; the piece of the body that an object is kept as is that object. */
+#include "fuzz.h"
+
+#include <jansson.h>
+
+#include "body.h"
+
+static const struct body_field fields[] = {
+    {"kind", BODY_STRING, 0, 32},          {"params", BODY_OBJECT, 0, 0},
+    {"priority", BODY_WHOLE, -100, 100},   {"delay", BODY_DURATION, 0, 0},
+    {"idempotency_key", BODY_STRING, 0, 128},
+};
+#define N_FIELDS (sizeof fields / sizeof fields[0])
+
+static void check(const json_t *member, const struct body_field *field,
+                  const struct body_value *value)
+{
+    json_t *piece;
+
+    HOLDS(value->given == (member != NULL && !json_is_null(member)));
+    if (!value->given)
+        return;
+    switch (field->type) {
+    case BODY_STRING:
+        HOLDS(value->size <= (size_t)field->max && strlen(value->text) == value->size);
+        HOLDS(strcmp(value->text, json_string_value(member)) == 0);
+        break;
+    case BODY_WHOLE:
+        HOLDS(value->number >= field->min && value->number <= field->max);
+        break;
+    case BODY_DURATION:
+        HOLDS(value->number >= 0);
+        break;
+    case BODY_OBJECT:
+        piece = json_loadb(value->text, value->size,
+                           JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+        HOLDS(piece != NULL && json_equal(piece, member));
+        json_decref(piece);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct body_value values[N_FIELDS];
+    struct body_fault fault = {0};
+    char *text = malloc(size ? size : 1); /* no NUL behind it: the length is all there is */
+
+    HOLDS(text != NULL);
+    memcpy(text, data, size);
+    struct body *body = body_read(text, size, fields, N_FIELDS, values, &fault);
+    if (body == NULL) {
+        HOLDS(fault.status == 400 || fault.status == 422);
+        HOLDS(strnlen(fault.field, sizeof fault.field) < sizeof fault.field);
+        HOLDS(strnlen(fault.detail, sizeof fault.detail) < sizeof fault.detail);
+        HOLDS(fault.detail[0] != '\0');
+    } else {
+        json_t *root = json_loadb(
+            text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+        for (size_t i = 0; i < N_FIELDS; i++)
+            check(json_object_get(root, fields[i].name), &fields[i], &values[i]);
+        json_decref(root);
+        body_free(body);
+    }
+    free(text);
+    return 0;
+}

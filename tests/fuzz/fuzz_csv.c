@@ -1,0 +1,76 @@
+/* fuzz_csv.c - a source of prices, in pieces of any size.
+ *
+ * The first two bytes of the input are the size of the pieces. Whole lines take the reader's own way,
+ * pieces of lines libcsv's: both must give the same rows.
+ */
+#include "fuzz.h"
+
+#include "reader.h"
+
+struct seen {
+    uint64_t rows, sum;
+};
+
+static void add(struct seen *seen, const void *bytes, size_t size)
+{
+    const unsigned char *p = bytes;
+
+    for (size_t i = 0; i < size; i++)
+        seen->sum = seen->sum * 31 + p[i];
+}
+
+static void emit(const struct reader_row *row, void *context)
+{
+    struct seen *seen = context;
+
+    seen->rows++;
+    add(seen, &row->line, sizeof row->line);
+    HOLDS(row->symbol_size <= READER_SYMBOL_MAX + 1);
+    add(seen, row->symbol, row->symbol_size);
+    for (int kind = COLUMN_TIME; kind < READER_KINDS; kind++) {
+        const struct reader_field *field = &row->fields[kind];
+        add(seen, &field->state, sizeof field->state);
+        if (field->state == FIELD_READ)
+            add(seen, &field->time, sizeof field->time);
+        if (field->state == FIELD_BAD) {
+            HOLDS(strnlen(field->shown, sizeof field->shown) <= READER_SHOWN);
+            add(seen, field->shown, strlen(field->shown));
+        }
+    }
+}
+
+static int read_in_pieces(const char *bytes, size_t size, size_t piece, struct seen *seen)
+{
+    static struct reader reader;
+    int failed = 0;
+
+    *seen = (struct seen){0};
+    reader_init(&reader, "ACME", 4, emit, seen);
+    for (size_t at = 0; at < size && !failed; at += piece) {
+        size_t part = size - at < piece ? size - at : piece;
+        char *copy = fuzz_text((const uint8_t *)bytes + at, part);
+        failed = reader_feed(&reader, copy, part);
+        free(copy);
+    }
+    if (!failed)
+        failed = reader_end(&reader);
+    HOLDS((failed != 0) == (reader.error[0] != '\0'));
+    HOLDS(strnlen(reader.error, sizeof reader.error) < sizeof reader.error);
+    reader_free(&reader);
+    return failed;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct seen whole, pieces;
+
+    if (size < 3)
+        return 0;
+    const char *bytes = (const char *)data + 2;
+    size_t piece = (size_t)data[0] + (size_t)(data[1] & 3) * 256 + 1;
+    int failed = read_in_pieces(bytes, size - 2, size - 2, &whole);
+    HOLDS(read_in_pieces(bytes, size - 2, piece, &pieces) == failed);
+    HOLDS(whole.rows == pieces.rows);
+    HOLDS(whole.sum == pieces.sum);
+    return 0;
+}

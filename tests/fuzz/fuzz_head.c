@@ -1,0 +1,57 @@
+/* fuzz_head.c - what else of a request we read ourselves: the raw head, path, Host and Origin,
+ * entity tags, the query string. The same bytes go to each. */
+#include "fuzz.h"
+
+#include "etag.h"
+#include "guard.h"
+#include "query.h"
+
+static void query(const char *text, size_t size)
+{
+    struct query query;
+    size_t pairs = 0;
+
+    query_begin(&query, text, size);
+    while (query_next(&query) != 0) {
+        HOLDS(strnlen(query.name, sizeof query.name) < sizeof query.name);
+        HOLDS(strnlen(query.value, sizeof query.value) < sizeof query.value);
+        HOLDS(++pairs <= size); /* it ends */
+    }
+}
+
+static void etags(const char *text, size_t size)
+{
+    char tag[ETAG_TEXT];
+    size_t length = etag_format(size, tag);
+
+    HOLDS(length == strlen(tag) && etag_matches(tag, length, size));
+    etag_matches(text, size, 4711);
+}
+
+static void origins(const char *text, size_t size)
+{
+    static const char host[] = "127.0.0.1:8080";
+    const char *gap = memchr(text, ' ', size);
+
+    guard_origin(text, size, host, sizeof host - 1);
+    if (gap != NULL)
+        guard_origin(text, (size_t)(gap - text), gap + 1, size - (size_t)(gap - text) - 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"jobs.example", NULL};
+    char *text = malloc(size ? size : 1); /* no NUL behind it: the length is all there is */
+
+    HOLDS(text != NULL);
+    memcpy(text, data, size);
+    guard_head(text, size, true);
+    guard_head(text, size, false);
+    guard_path(text, size);
+    guard_host(text, size, names);
+    origins(text, size);
+    etags(text, size);
+    query(text, size);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,106 @@
+/* fuzz_record.c - images of the table's records.
+ *
+ * The first byte says which of the formats, and whether the rest is a whole image or the fields of
+ * one, to which a sound header is then put. What is decoded can be encoded, tpl itself accepts
+ * that, and it decodes to the same once more.
+ */
+#include "fuzz.h"
+
+#include "record.h"
+
+#include <tpl.h>
+
+static union decoded {
+    struct record record;
+    struct hot hot;
+    struct totals totals;
+    struct count count;
+    struct jobtab_policy policy;
+    struct jobtab_options settings;
+} first, second;
+
+/* One kind of image: decode into, and encode from, a union decoded. */
+#define FORMAT(name, member)                                                                      \
+    static int decode_##name(struct slice bytes, union decoded *to)                               \
+    {                                                                                             \
+        return name##_decode(bytes, &to->member);                                                 \
+    }                                                                                             \
+    static int encode_##name(const union decoded *from, struct image *image)                      \
+    {                                                                                             \
+        return name##_encode(&from->member, image);                                               \
+    }
+
+FORMAT(record, record)
+FORMAT(hot, hot)
+FORMAT(totals, totals)
+FORMAT(count, count)
+FORMAT(policy, policy)
+FORMAT(settings, settings)
+
+static const struct {
+    int (*decode)(struct slice bytes, union decoded *to);
+    int (*encode)(const union decoded *from, struct image *image);
+} formats[] = {
+    {decode_record, encode_record}, {decode_hot, encode_hot},       {decode_totals, encode_totals},
+    {decode_count, encode_count},   {decode_policy, encode_policy}, {decode_settings, encode_settings},
+};
+
+/* Without strings there is one image for one content. */
+static int one_image_only(const char *format)
+{
+    return strchr(format, 's') == NULL;
+}
+
+/* What stands before the fields: "tpl", flags, total length, format string, the version. */
+static size_t header_size(const struct image *image)
+{
+    return 8 + strlen(image->bytes + 8) + 1 + sizeof(uint32_t);
+}
+
+/* The header of format n as this library writes it, for an image with `size` bytes of fields. */
+static size_t sound_header(size_t n, size_t size, struct image *image)
+{
+    memset(&first, 0, sizeof first);
+    HOLDS(formats[n].encode(&first, image) == JOBTAB_OK);
+    size_t header = header_size(image);
+    uint32_t total = (uint32_t)(header + size);
+    memcpy(image->bytes + 4, &total, sizeof total);
+    return header;
+}
+
+static void check(size_t n, const char *bytes, size_t size)
+{
+    static struct image image, again;
+
+    memset(&first, 0, sizeof first);
+    if (formats[n].decode((struct slice){bytes, size}, &first) != JOBTAB_OK)
+        return;
+    HOLDS(formats[n].encode(&first, &image) == JOBTAB_OK);
+    char *format = tpl_peek(TPL_MEM, image.bytes, image.size);
+    HOLDS(format != NULL);
+    HOLDS(image.size == size);
+    HOLDS(!one_image_only(format) || memcmp(image.bytes, bytes, size) == 0);
+    free(format);
+
+    memset(&second, 0, sizeof second);
+    HOLDS(formats[n].decode((struct slice){image.bytes, image.size}, &second) == JOBTAB_OK);
+    HOLDS(formats[n].encode(&second, &again) == JOBTAB_OK);
+    HOLDS(image.size == again.size && memcmp(image.bytes, again.bytes, image.size) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct image header;
+
+    if (size < 1)
+        return 0;
+    size_t n = (data[0] & 0x7f) % (sizeof formats / sizeof formats[0]);
+    size_t before = data[0] & 0x80 ? 0 : sound_header(n, size - 1, &header);
+    char *bytes = malloc(before + size - 1 ? before + size - 1 : 1);
+    HOLDS(bytes != NULL);
+    memcpy(bytes, header.bytes, before);
+    memcpy(bytes + before, data + 1, size - 1);
+    check(n, bytes, before + size - 1);
+    free(bytes);
+    return 0;
+}
