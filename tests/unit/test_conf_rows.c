@@ -153,7 +153,7 @@ static void the_sample_has_every_key_and_no_other(void **state)
         char *p = line + strspn(line, " #");
         bool comment = memchr(line, '#', (size_t)(p - line)) != NULL;
         if (strchr(p, '{') && sscanf(p, "%31[a-z] \"", name) == 1 && !strchr(p, '=')) {
-            snprintf(section, sizeof section, "%s", name);
+            snprintf(section, sizeof section, "%.31s", name);
             example = comment;
         } else if (*p == '}') {
             section[0] = '\0';
