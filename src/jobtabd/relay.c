@@ -96,7 +96,9 @@ static void keep_last_line(struct relay *relay, const char *bytes, size_t size)
     }
 }
 
-void relay_note(struct relay *relay, const char *format, ...)
+/* Add a line of the daemon's own to the log. */
+static void __attribute__((format(printf, 2, 3)))
+note(struct relay *relay, const char *format, ...)
 {
     char line[512];
     va_list arguments;
@@ -118,7 +120,7 @@ static void take_report(const struct report *report, const char *line, size_t si
         char shown[80];
         text_one_line(shown, sizeof shown, line, size);
         if (relay->misread++ < MISREAD_NOTED)
-            relay_note(relay, "descriptor 3: not understood: %s", shown);
+            note(relay, "descriptor 3: not understood: %s", shown);
         return;
     }
     /* A report without message keeps the last one, which may be one that nobody took yet. */
@@ -251,21 +253,16 @@ void relay_shut(struct relay *relay)
     watch_close(relay->epoll, &relay->report);
     report_lines_end(&relay->lines, take_report, relay);
     if (relay->misread > MISREAD_NOTED)
-        relay_note(relay, "descriptor 3: %u lines not understood", relay->misread);
-    relay->misread = 0;
+        note(relay, "descriptor 3: %u lines not understood", relay->misread);
+    if (relay->log_dropped > 0)
+        note(relay, "standard error: %llu bytes came too fast and were dropped",
+                   (unsigned long long)relay->log_dropped);
 }
 
 void relay_take_log(struct relay *relay, struct relay_buffer *empty)
 {
     struct relay_buffer log = relay->log;
-    char note[80];
 
-    /* The log is full when it has dropped something: the note takes the place of its oldest bytes. */
-    size_t size = (size_t)snprintf(note, sizeof note, "jobtabd: over %llu bytes of log dropped here\n",
-                                   (unsigned long long)relay->log_dropped);
-    if (relay->log_dropped > 0 && log.size > size)
-        memcpy(log.data, note, size);
-    relay->log_dropped = 0;
     relay->log = *empty;
     relay->log.size = 0;
     *empty = log;

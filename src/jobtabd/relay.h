@@ -29,7 +29,7 @@ struct relay {
 
     struct relay_buffer log; /* not yet taken */
     size_t log_max;
-    uint64_t log_dropped; /* bytes that the log lost since it was last taken */
+    uint64_t log_dropped; /* bytes that came faster than the log was taken */
     char line[RELAY_LINE_MAX], last_line[RELAY_LINE_MAX]; /* of standard error */
     size_t line_size, last_line_size;
 
@@ -48,15 +48,11 @@ int relay_open(struct relay *relay, int epoll, char *params, size_t params_size,
 void relay_drain(struct relay *relay);
 /* All three pipes that the child writes have ended. */
 bool relay_ended(const struct relay *relay);
-/* Close the pipes; what came stays. A last line without newline counts from here on. */
+/* Close the pipes; what came stays. A last line without newline counts from here on, and the log
+ * ends with what was dropped or not understood. */
 void relay_shut(struct relay *relay);
 
-/* Add a line of the daemon's own to the log. */
-void relay_note(struct relay *relay, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* Exchange the log kept so far for `empty`, whose memory is used again. Where bytes were dropped
- * its first line says how many. */
+/* Exchange the log kept so far for `empty`, whose memory is used again. */
 void relay_take_log(struct relay *relay, struct relay_buffer *empty);
 
 /* The last line on standard error that was not empty, as one printable line. */
