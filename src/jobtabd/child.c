@@ -127,6 +127,11 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         fail_start(child, "params", jobtab_why());
         return;
     }
+    if (params_size == 0) { /* submitted without: an empty object */
+        free(params);
+        params = strdup("{}");
+        params_size = params != NULL ? 2 : 0;
+    }
     environment = make_environment(child, job);
     if (environment == NULL) {
         free(params);

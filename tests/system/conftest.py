@@ -178,7 +178,8 @@ def python(text, **keys):
 
 
 def actor(*arguments, **keys):
-    return dict({"command": [str(BUILD / "tests/system/actor"), *map(str, arguments)]}, **keys)
+    command = [str(BUILD / "tests/system/actor"), *map(str, arguments)]
+    return dict({"command": command, "table": "-t" in arguments}, **keys)
 
 
 def warm(*arguments, **keys):

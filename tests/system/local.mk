@@ -5,7 +5,7 @@
 
 EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_oracle.py \
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
-	tests/system/test_restart.py tests/system/test_story.py
+	tests/system/test_restart.py tests/system/test_runner.py tests/system/test_story.py
 
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py

@@ -57,14 +57,15 @@ def test_a_poison_job_that_kills_its_owner_ends_after_max_crashes(daemon, privat
 
 def test_a_late_report_of_an_earlier_attempt_is_refused(daemon, private):
     """A child that detaches survives its attempt; its words do not touch the next one."""
-    seen, gate = private / "seen", private / "gate"
+    away, seen, gate = private / "away", private / "seen", private / "gate"
     program = script(
         private / "child",
         f"""#!/bin/sh
 if [ "$JOBTAB_ATTEMPT" = 1 ]; then
     # A grandchild in a session of its own keeps descriptor 3 and speaks up during attempt 2.
-    setsid sh -c 'while [ ! -e {seen} ]; do sleep 0.02; done
-        echo "progress 99 late" >&3; touch {gate}' >/dev/null 2>&1 &
+    setsid sh -c 'touch {away}; while [ ! -e {seen} ]; do sleep 0.02; done
+        (echo "progress 99 late" >&3); touch {gate}' >/dev/null 2>&1 &
+    while [ ! -e {away} ]; do sleep 0.02; done # else it ends with our group
     exit 75
 fi
 echo "progress 10 second" >&3
@@ -92,13 +93,14 @@ echo second
 
 def test_a_late_report_through_the_table_is_refused_as_stale(daemon, private):
     """The same with the token in hand: the first attempt's grandchild asks the table itself."""
-    seen, code = private / "seen", private / "code"
+    away, seen, code = private / "away", private / "seen", private / "code"
     program = script(
         private / "child",
         f"""#!/bin/sh
 if [ "$JOBTAB_ATTEMPT" = 1 ]; then
-    setsid sh -c 'while [ ! -e {seen} ]; do sleep 0.02; done
+    setsid sh -c 'touch {away}; while [ ! -e {seen} ]; do sleep 0.02; done
         jobtab report 99 late; echo $? >{code}.new; mv {code}.new {code}' >/dev/null 2>&1 3>&- &
+    while [ ! -e {away} ]; do sleep 0.02; done # else it ends with our group
     exit 75
 fi
 jobtab report 10 second
