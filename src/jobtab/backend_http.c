@@ -157,7 +157,7 @@ static int ask_id(struct http_backend *self, const char *method, const struct jo
 /* The answer's body as a job. */
 static int take_job(struct http_backend *self, struct view *view)
 {
-    json_t *json = json_loadb(self->answer.body, self->answer.size, 0, NULL);
+    json_t *json = json_loadb(self->answer.body, self->answer.size, JSON_ALLOW_NUL, NULL);
     struct view got = {0};
     int code = EXIT_FINE;
 
@@ -310,7 +310,7 @@ static int http_list(struct backend *backend, const struct jobtab_filter *filter
             code = judge(self);
             break;
         }
-        page = json_loadb(self->answer.body, self->answer.size, 0, NULL);
+        page = json_loadb(self->answer.body, self->answer.size, JSON_ALLOW_NUL, NULL);
         code = take_page(self, page, left, &taken, each, context);
         left -= taken;
         next = json_string_value(json_object_get(page, "next"));

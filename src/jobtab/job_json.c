@@ -160,8 +160,9 @@ char *job_json_submit(const struct jobtab_submit *submit)
 const char *job_json_fault(const char *text, size_t size)
 {
     static json_error_t error;
-    /* Integers too long for this library are JSON all the same. */
-    json_t *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+    /* What this JSON library cannot hold, as an integer of 30 digits, is JSON all the same. */
+    json_t *json = json_loadb(text, size,
+                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
 
     if (json == NULL)
         return error.text;

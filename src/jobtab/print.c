@@ -119,7 +119,8 @@ void print_job(const struct show *show, const struct view *view)
         label(show, "owner");
         fprintf(show->out, "process %" PRId32 "\n", job->owner.pid);
     }
-    text_line(show, "params", view->params, columns);
+    if (view->params != NULL && strcmp(view->params, "{}") != 0)
+        text_line(show, "params", view->params, columns);
     text_line(show, "result", view->result, columns);
 }
 
@@ -144,8 +145,8 @@ void print_end(const struct show *show, const struct jobtab_job *job)
 struct show_table *print_jobs(const struct show *show)
 {
     static const struct show_column columns[] = {
-        {"JOB", false}, {"KIND", false}, {"STATUS", false}, {"DONE", true},
-        {"AGE", true},  {"RAN", true},   {"MESSAGE", false},
+        {"JOB", false}, {"KIND", false},    {"STATUS", false},
+        {"DONE", true}, {"AGE", true}, {"MESSAGE", false},
     };
 
     return show_table(show, columns, sizeof columns / sizeof columns[0]);
@@ -163,8 +164,6 @@ void print_jobs_add(struct show_table *table, const struct jobtab_job *job)
     show_cell(table, SHOW_PLAIN, figure);
     show_duration(jobtab_now() - job->created_at, figure);
     show_cell(table, SHOW_PLAIN, figure);
-    print_elapsed(job, figure);
-    show_cell(table, SHOW_PLAIN, job->started_at != 0 ? figure : "-");
     if (job->state == JOBTAB_SCHEDULED) {
         show_duration(job->run_at - jobtab_now(), figure);
         snprintf(due, sizeof due, "in %s", figure);

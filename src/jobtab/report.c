@@ -10,6 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The text on one line and without the control characters that a runner refuses. To be freed. */
+static char *plain(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '\n' || *c == '\r' || *c == '\t')
+            *c = ' ';
+    return show_escaped(text, strlen(text), false);
+}
+
 int report_command(struct cli *cli)
 {
     const char *name = getenv("JOBTAB_REPORT_FD");
@@ -26,11 +35,11 @@ int report_command(struct cli *cli)
         return cli_complain(EXIT_REFUSED, "report: JOBTAB_REPORT_FD: '%s' is no descriptor", name);
 
     size = (size_t)snprintf(line, sizeof line - 1, "progress %d", (int)percent);
-    if (cli->n_args > 1)
-        snprintf(line + size, sizeof line - 1 - size, " %s", cli->args[1]);
-    for (char *c = line; *c != '\0'; c++)
-        if (*c == '\n' || *c == '\r')
-            *c = ' '; /* a report is one line */
+    if (cli->n_args > 1) {
+        char *message = plain(cli->args[1]);
+        snprintf(line + size, sizeof line - 1 - size, " %s", message);
+        free(message);
+    }
     size = show_whole(line, strlen(line));
     line[size++] = '\n';
 

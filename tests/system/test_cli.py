@@ -413,6 +413,7 @@ def test_report_writes_one_line_to_the_descriptor():
     assert report("20", "Collecting prices...", fd="{}")[0] == b"progress 20 Collecting prices...\n"
     assert report("100", fd="{}")[0] == b"progress 100\n"
     assert report("0", "two\nlines", fd="{}")[0] == b"progress 0 two lines\n"
+    assert report("0", "\033[2J", fd="{}")[0] == b"progress 0 \\x1b[2J\n"
 
 
 def test_report_cuts_a_message_between_characters():

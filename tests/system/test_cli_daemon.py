@@ -35,7 +35,11 @@ KINDS = {
     "echo": sh("cat"),
     "steps": sh(STEPS),
     "fail": sh("echo reason >&2; exit 3", max_attempts=1),
-    "rude": sh("printf 'progress 50 \\033]0;owned\\007 \\033[2Jred\\n' >&3; printf '\\033[31mx'"),
+    # A runner takes no message with ASCII controls; those of C1 and of text direction it does.
+    "rude": sh(
+        "printf 'progress 50 \\302\\2332Jred \\342\\200\\256der\\n' >&3;"
+        " printf '\\033]0;owned\\007\\033[31mx'"
+    ),
 }
 
 
@@ -82,8 +86,8 @@ class Terminal:
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             os.execve(words[0], words, {**ENVIRONMENT, **environment})
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def read(self, ends=lambda text: False, bound=15):
         """All that is written until the text is as wanted or the program has ended."""
@@ -372,12 +376,14 @@ def test_terminal_is_shown_and_does_not_obey_what_a_job_says(running):
     job_id = cli("submit", "rude", "-w").stdout.split()[0]
     for command in ("status", "list", "watch", "result"):
         arguments = [] if command == "list" else [job_id]
-        terminal = Terminal(cli.words(command, *arguments))
+        terminal = Terminal(cli.words(command, *arguments), columns=200)
         terminal.end()
-        assert "\033]" not in terminal.text and "\033[2J" not in terminal.text
-        assert "\033[31mx" not in terminal.text
-        assert "\\x1b[" in terminal.text, command
-    assert cli("result", job_id).stdout == "\033[31mx"  # a program has the bytes
+        assert not re.search("\033\\]|\033\\[31m|\u009b|\u202e", terminal.text), command
+        shown = ["\\x1b]0;owned", "\\x1b[31mx"] if command in ("status", "result") else []
+        shown += ["\\x9b2Jred", "\\u202eder"] if command != "result" else []
+        for text in shown:
+            assert text in terminal.text, command
+    assert cli("result", job_id).stdout == "\033]0;owned\a\033[31mx"  # a program has the bytes
 
 
 def test_list_fits_the_terminal(running):
