@@ -2,7 +2,8 @@
 
 # src/lib
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record \
-	tests/unit/test_verbs
+	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
+	tests/unit/test_verify
 check_PROGRAMS += $(LIB_TESTS)
 check_LTLIBRARIES += tests/unit/libfixture.la
 tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
@@ -19,6 +20,14 @@ tests_unit_test_record_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_record_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_verbs_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verbs_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_open_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_open_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_sweep_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_sweep_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
+tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 
 # src/common
 check_PROGRAMS += tests/unit/test_units

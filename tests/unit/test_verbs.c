@@ -622,9 +622,10 @@ static void random_operations_keep_the_table_sound(void **state)
     struct jobtab_id ids[32];
     struct jobtab_token tokens[32];
     size_t n = 0;
-    unsigned seed = (unsigned)time(NULL);
+    const char *given = getenv("JOBTAB_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
 
-    print_message("seed %u\n", seed);
+    print_message("# JOBTAB_SEED=%u\n", seed);
     srandom(seed);
     fixture_reopen(f, &(struct jobtab_options){.max_jobs = 40, .log_max = 9000});
     for (int round = 0; round < 300; round++) {

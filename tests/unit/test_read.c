@@ -1,0 +1,439 @@
+/* test_read.c - reading: parts, lists, stat, JSON, backup; waiting; a commit that fails. */
+#include "fixture.h"
+
+#include "bell.h"
+#include "clock.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
+
+/* ----------------------------------------------------------------------- parts */
+
+static void any_window_of_a_part_can_be_read(void **state)
+{
+    struct fixture *f = *state;
+    static char params[10001];
+    struct jobtab_job job;
+
+    memset(params, ' ', sizeof params);
+    params[0] = '"';
+    for (size_t i = 1; i < sizeof params - 1; i++)
+        params[i] = (char)('a' + i % 26);
+    params[sizeof params - 1] = '"';
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .params = params,
+                                                              .params_size = sizeof params},
+                            &job));
+    for (int round = 0; round < 200; round++) {
+        uint64_t from = (uint64_t)random() % (sizeof params + 10), offset = from;
+        size_t max = (size_t)random() % 9000, size;
+        char *bytes;
+        assert_ok(jobtab_read(f->table, &job.id, JOBTAB_PARAMS, &offset, max, &bytes, &size));
+        if (from < sizeof params) {
+            assert_int_equal(offset, from);
+            assert_int_equal(size, max < sizeof params - from ? max : sizeof params - from);
+            assert_memory_equal(bytes, params + from, size);
+        } else {
+            assert_int_equal(size, 0);
+        }
+        assert_int_equal(bytes[size], 0);
+        free(bytes);
+    }
+}
+
+static void a_part_that_is_not_there_is_empty(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k");
+    uint64_t offset = 0;
+    char *bytes;
+    size_t size;
+
+    for (int part = JOBTAB_PARAMS; part <= JOBTAB_LOGTEXT; part++) {
+        assert_ok(jobtab_read(f->table, &job.id, (enum jobtab_part)part, &offset, 100, &bytes, &size));
+        assert_int_equal(size, 0);
+        assert_string_equal(bytes, "");
+        free(bytes);
+    }
+    assert_int_equal(jobtab_read(f->table, &job.id, (enum jobtab_part)9, &offset, 1, &bytes, &size),
+                     JOBTAB_INVALID);
+}
+
+/* ------------------------------------------------------------------------ lists */
+
+/* Collect a whole list, `page` jobs at a time. */
+static size_t list_all(struct fixture *f, struct jobtab_filter filter, size_t page,
+                       struct jobtab_job *all, size_t max)
+{
+    bool more = true;
+    size_t n = 0;
+
+    while (more) {
+        size_t got = page < max - n ? page : max - n;
+        if (!got)
+            break;
+        assert_ok(jobtab_list(f->table, &filter, all + n, &got, &filter.after, &more));
+        filter.after_set = true;
+        n += got;
+    }
+    return n;
+}
+
+static void lists_go_newest_first_by_page_and_filter(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job jobs[20], all[40];
+    struct jobtab_token token;
+
+    for (int i = 0; i < 20; i++)
+        jobs[i] = submit(f, i % 2 ? "odd" : "even");
+    for (int i = 0; i < 3; i++)
+        claim(f, "odd", &token); /* jobs 1, 3, 5 */
+    assert_ok(jobtab_cancel(f->table, &jobs[3].id, NULL));
+    for (size_t page = 1; page < 25; page += 3) {
+        assert_int_equal(list_all(f, (struct jobtab_filter){.kind = NULL}, page, all, 40), 20);
+        for (int i = 0; i < 20; i++)
+            assert_memory_equal(&all[i].id, &jobs[19 - i].id, sizeof all[i].id);
+        assert_int_equal(list_all(f, (struct jobtab_filter){.oldest_first = true}, page, all, 40),
+                         20);
+        for (int i = 0; i < 20; i++)
+            assert_memory_equal(&all[i].id, &jobs[i].id, sizeof all[i].id);
+        assert_int_equal(list_all(f, (struct jobtab_filter){.kind = "even"}, page, all, 40), 10);
+        assert_int_equal(
+            list_all(f, (struct jobtab_filter){.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING)}, page,
+                     all, 40),
+            2);
+        assert_memory_equal(&all[0].id, &jobs[5].id, sizeof all[0].id);
+        assert_int_equal(all[0].owner.pid, getpid());
+        assert_int_equal(
+            list_all(f, (struct jobtab_filter){.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
+                                                         JOBTAB_STATE_BIT(JOBTAB_CANCELLING),
+                                               .oldest_first = true},
+                     page, all, 40),
+            3);
+        assert_int_equal(
+            list_all(f, (struct jobtab_filter){.states = JOBTAB_STATE_BIT(JOBTAB_PENDING),
+                                               .kind = "odd"}, page, all, 40),
+            7);
+    }
+    size_t none = 0;
+    bool more;
+    assert_int_equal(jobtab_list(f->table, NULL, all, &none, NULL, &more), JOBTAB_INVALID);
+}
+
+static void a_page_looks_at_a_bounded_number_of_records(void **state)
+{
+    struct fixture *f = *state;
+    static struct jobtab_op ops[JOBTAB_APPLY_MAX];
+    struct jobtab_job job;
+    struct jobtab_filter filter = {.kind = "rare"};
+    bool more;
+    int pages = 0;
+    size_t n = 1;
+
+    submit(f, "rare");
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < JOBTAB_APPLY_MAX; i++)
+            ops[i] = (struct jobtab_op){.verb = JOBTAB_SUBMIT, .submit = {.kind = "common"}};
+        assert_ok(jobtab_apply(f->table, ops, JOBTAB_APPLY_MAX));
+    }
+    do {
+        n = 1;
+        assert_ok(jobtab_list(f->table, &filter, &job, &n, &filter.after, &more));
+        filter.after_set = true;
+        pages++;
+    } while (!n && more);
+    assert_int_equal(n, 1);
+    assert_string_equal(job.kind, "rare");
+    assert_int_equal(pages, 2); /* 24,577 records at 20,000 a page */
+}
+
+/* ------------------------------------------------------------------------- stat */
+
+static void stat_counts_by_state_and_kind(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_stat stat;
+    struct jobtab_kind_count kinds[1];
+    struct jobtab_token token;
+    struct jobtab_job first = submit(f, "a");
+
+    submit(f, "b");
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "b", .delay = 100000}, NULL));
+    submit(f, "a");
+    claim(f, "b", &token);
+    assert_ok(jobtab_stat(f->table, &stat, kinds, 1));
+    assert_int_equal(stat.jobs, 4);
+    assert_int_equal(stat.n_kinds, 2);
+    assert_string_equal(kinds[0].kind, "a");
+    assert_int_equal(kinds[0].states[JOBTAB_PENDING], 2);
+    assert_int_equal(stat.states[JOBTAB_SCHEDULED], 1);
+    assert_int_equal(stat.states[JOBTAB_RUNNING], 1);
+    assert_int_equal(stat.owners, 1);
+    assert_int_equal(stat.submitted, 4);
+    assert_int_equal(stat.claimed, 1);
+    assert_int_equal(stat.oldest_pending, first.updated_at);
+    assert_true(stat.map_used > 0 && stat.map_used < stat.map_size);
+    assert_int_equal(stat.map_size, 1 << 30);
+    assert_true(stat.readers >= 1);
+}
+
+/* ------------------------------------------------------------------------- JSON */
+
+static void the_json_of_a_job_is_that_of_the_interface(void **state)
+{
+    static const char *const members[] = {
+        "job_id", "kind", "status", "reason", "done", "progress", "message", "version", "attempt",
+        "max_attempts", "priority", "created_at", "run_at", "started_at", "updated_at",
+        "finished_at", "expires_at", "params", "result", "error"};
+    struct jobtab_job job = {.kind = "validate",
+                             .message = "quote \" back \\ line \n euro \xe2\x82\xac bad \xff\xc3 \x01",
+                             .state = JOBTAB_COMPLETED,
+                             .priority = -3,
+                             .progress = 100,
+                             .version = UINT64_C(18446744073709551615),
+                             .created_at = 1795413600000,
+                             .params_size = 8,
+                             .result_size = 5,
+                             .result_format = JOBTAB_TEXT};
+    char text[4096], small[32];
+    json_error_t error;
+
+    (void)state;
+    size_t n = jobtab_job_json(&job, "{\"a\":\n1}", "plain", text, sizeof text);
+    assert_int_equal(n, strlen(text));
+    assert_null(strchr(text, '\n'));
+    /* jansson has no unsigned: the largest version is checked as text */
+    assert_non_null(strstr(text, "\"version\":18446744073709551615,"));
+    job.version = 7;
+    n = jobtab_job_json(&job, "{\"a\":\n1}", "plain", text, sizeof text);
+    json_t *json = json_loads(text, 0, &error);
+    assert_non_null(json);
+    assert_int_equal(json_object_size(json), sizeof members / sizeof *members);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        assert_non_null(json_object_get(json, members[i]));
+    assert_string_equal(json_string_value(json_object_get(json, "message")),
+                        "quote \" back \\ line \n euro \xe2\x82\xac bad \xef\xbf\xbd\xef\xbf\xbd \x01");
+    assert_string_equal(json_string_value(json_object_get(json, "result")), "plain");
+    assert_true(json_is_true(json_object_get(json, "done")));
+    assert_true(json_is_null(json_object_get(json, "reason")));
+    assert_int_equal(json_integer_value(json_object_get(json, "priority")), -3);
+    assert_string_equal(json_string_value(json_object_get(json, "created_at")),
+                        "2026-11-23T06:00:00.000Z");
+    json_decref(json);
+    /* as snprintf: the length needed, whatever fits */
+    assert_int_equal(jobtab_job_json(&job, "{\"a\":\n1}", "plain", small, sizeof small), n);
+    assert_memory_equal(small, text, sizeof small - 1);
+    assert_int_equal(small[sizeof small - 1], 0);
+    assert_int_equal(jobtab_job_json(&job, "{\"a\":\n1}", "plain", NULL, 0), n);
+    job.result_format = JOBTAB_BYTES; /* no text: fetched from /result */
+    jobtab_job_json(&job, NULL, "plain", text, sizeof text);
+    assert_non_null(strstr(text, "\"result\":null"));
+    assert_null(strstr(text, "\"params\""));
+}
+
+/* ----------------------------------------------------------------------- backup */
+
+static void a_backup_opens_as_a_table_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab *copy;
+    struct jobtab_job job = submit(f, "k");
+    uint64_t records, faults;
+    char dir[128];
+
+    snprintf(dir, sizeof dir, "%s/backup", f->dir);
+    assert_ok(jobtab_backup(f->table, dir));
+    assert_int_equal(jobtab_backup(f->table, dir), JOBTAB_INVALID); /* not over another */
+    assert_ok(jobtab_open(dir, &(struct jobtab_options){.must_exist = true}, &copy));
+    assert_ok(jobtab_get(copy, &job.id, &job));
+    assert_ok(jobtab_verify(copy, NULL, NULL, NULL, &records, &faults));
+    assert_int_equal(faults, 0);
+    assert_ok(jobtab_submit(copy, &(struct jobtab_submit){.kind = "k"}, NULL));
+    jobtab_close(copy);
+}
+
+/* ---------------------------------------------------------------------- waiting */
+
+struct waiter {
+    struct fixture *f;
+    uint64_t seen;
+    int rc;
+};
+
+static void *wait_for_change(void *context)
+{
+    struct waiter *waiter = context;
+
+    waiter->rc = jobtab_wait(waiter->f->table, &waiter->seen, 20000);
+    return NULL;
+}
+
+static void a_commit_wakes_who_waits_for_a_change(void **state)
+{
+    struct fixture *f = *state;
+    struct waiter waiter = {.f = f};
+    pthread_t thread;
+    uint64_t seen = 0;
+
+    assert_int_equal(jobtab_wait(f->table, &seen, 10), JOBTAB_TIMEOUT);
+    assert_int_equal(seen, 0);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_change, &waiter), 0);
+    int64_t begin = clock_boot();
+    struct jobtab_job job = submit(f, "k");
+    pthread_join(thread, NULL);
+    assert_ok(waiter.rc);
+    assert_int_equal(waiter.seen, job.version);
+    assert_true(clock_boot() - begin < 10000);
+    seen = 0;
+    assert_ok(jobtab_wait(f->table, &seen, 0)); /* it has changed already */
+}
+
+static int wait_in_child(void *context)
+{
+    struct fixture *f = context;
+    struct jobtab *table;
+    struct jobtab_token token;
+
+    if (jobtab_open(f->dir, NULL, &table) || jobtab_wait_work(table, "k", 20000))
+        return 1;
+    return jobtab_claim(table, "k", &token, NULL);
+}
+
+static void work_wakes_another_process(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 5; i++) {
+        int status;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(wait_in_child(f));
+        usleep((useconds_t)(random() % 20000)); /* before and after it waits */
+        submit(f, "other");
+        submit(f, "k");
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    assert_int_equal(jobtab_wait_work(f->table, "k", 20), JOBTAB_TIMEOUT);
+    assert_sound(f);
+}
+
+static void more_kinds_than_words_still_wake(void **state)
+{
+    struct fixture *f = *state;
+    char kind[16];
+
+    for (int i = 0; i < 70; i++) {
+        snprintf(kind, sizeof kind, "kind%d", i);
+        assert_int_equal(jobtab_wait_work(f->table, kind, 1), JOBTAB_TIMEOUT);
+    }
+    bool claimable;
+    submit(f, "kind69");
+    assert_ok(jobtab_wait_work(f->table, "kind69", 5000));
+    assert_ok(jobtab_claimable(f->table, "kind69", &claimable));
+    assert_true(claimable);
+    assert_ok(jobtab_claimable(f->table, "kind6", &claimable));
+    assert_false(claimable);
+}
+
+static void ignore_signal(int signal)
+{
+    (void)signal;
+}
+
+static void *interrupt_soon(void *context)
+{
+    usleep(50000);
+    pthread_kill(*(pthread_t *)context, SIGUSR1);
+    return NULL;
+}
+
+static void a_signal_ends_the_wait_for_work_early(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t self = pthread_self(), thread;
+    struct sigaction action = {.sa_handler = ignore_signal};
+
+    sigaction(SIGUSR1, &action, NULL);
+    int64_t begin = clock_boot();
+    assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, &self), 0);
+    assert_int_equal(jobtab_wait_work(f->table, "k", 30000), JOBTAB_TIMEOUT);
+    assert_true(clock_boot() - begin < 15000);
+    pthread_join(thread, NULL);
+}
+
+/* ------------------------------------------------------------ a commit that fails */
+
+/* The disk takes no more: the commit's outcome is unknown, and the handle acknowledges nothing from
+ * then on, until the table is opened again. */
+static int write_beyond_the_limit(void *context)
+{
+    struct fixture *f = context;
+    struct jobtab_job job;
+    struct jobtab *table;
+    static char params[60000];
+    struct rlimit limit;
+    struct stat st;
+    char path[128];
+
+    memset(params, ' ', sizeof params);
+    params[0] = '1';
+    signal(SIGXFSZ, SIG_IGN);
+    snprintf(path, sizeof path, "%s/data.mdb", f->dir);
+    if (jobtab_open(f->dir, NULL, &table) || stat(path, &st))
+        return 1;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = (rlim_t)st.st_size;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const struct jobtab_submit big = {.kind = "k", .params = params, .params_size = sizeof params};
+    if (jobtab_submit(table, &big, &job) != JOBTAB_BROKEN)
+        return 2;
+    limit.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    if (jobtab_submit(table, &big, &job) != JOBTAB_BROKEN)
+        return 3; /* the disk has room again: no matter */
+    if (jobtab_get(table, &job.id, &job) != JOBTAB_BROKEN)
+        return 4;
+    jobtab_close(table);
+    if (jobtab_open(f->dir, NULL, &table) || jobtab_submit(table, &big, &job))
+        return 5;
+    jobtab_close(table);
+    return 0;
+}
+
+static void after_a_failed_commit_the_handle_acknowledges_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_stat stat;
+
+    assert_int_equal(in_child(write_beyond_the_limit, f), 0);
+    assert_ok(jobtab_stat(f->table, &stat, NULL, 0));
+    assert_int_equal(stat.jobs, 1);
+    submit(f, "k"); /* others go on */
+    assert_sound(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_TABLE(any_window_of_a_part_can_be_read),
+        WITH_TABLE(a_part_that_is_not_there_is_empty),
+        WITH_TABLE(lists_go_newest_first_by_page_and_filter),
+        WITH_TABLE(a_page_looks_at_a_bounded_number_of_records),
+        WITH_TABLE(stat_counts_by_state_and_kind),
+        cmocka_unit_test(the_json_of_a_job_is_that_of_the_interface),
+        WITH_TABLE(a_backup_opens_as_a_table_of_its_own),
+        WITH_TABLE(a_commit_wakes_who_waits_for_a_change),
+        WITH_TABLE(work_wakes_another_process),
+        WITH_TABLE(more_kinds_than_words_still_wake),
+        WITH_TABLE(a_signal_ends_the_wait_for_work_early),
+        WITH_TABLE(after_a_failed_commit_the_handle_acknowledges_nothing),
+    };
+    return cmocka_run_group_tests_name("read", tests, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+/* test_sweep.c - what time moves: due, expired, lost, lapsed. */
+#include "fixture.h"
+
+#include "clock.h"
+
+#include <signal.h>
+
+#define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
+
+static struct jobtab_swept sweep(struct fixture *f)
+{
+    struct jobtab_swept swept;
+
+    assert_ok(jobtab_sweep(f->table, 100, &swept));
+    return swept;
+}
+
+/* A process that opens the table, claims jobs of `kind`, says so, and waits to be killed. */
+struct owner {
+    pid_t pid;
+    int said;
+};
+
+static struct owner start_owner(struct fixture *f, const char *kind, int claims)
+{
+    int fds[2];
+    char byte;
+
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct jobtab *table;
+        struct jobtab_token token;
+        int rc = jobtab_open(f->dir, NULL, &table);
+        for (int i = 0; i < claims; i++)
+            rc = rc ? rc : jobtab_claim(table, kind, &token, NULL);
+        byte = (char)rc;
+        if (write(fds[1], &byte, 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    assert_int_equal(byte, 0);
+    close(fds[1]);
+    return (struct owner){.pid = pid, .said = fds[0]};
+}
+
+static void kill_owner(struct owner *owner)
+{
+    kill(owner->pid, SIGKILL);
+    assert_int_equal(waitpid(owner->pid, NULL, 0), owner->pid);
+    close(owner->said);
+}
+
+static void a_due_job_becomes_pending_and_not_before(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job;
+    struct jobtab_token token;
+
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .delay = 60}, &job));
+    struct jobtab_swept swept = sweep(f);
+    assert_int_equal(swept.due, 0);
+    assert_int_equal(swept.next, job.run_at);
+    assert_int_equal(jobtab_claim(f->table, "k", &token, NULL), JOBTAB_EMPTY);
+    while (jobtab_now() < job.run_at)
+        usleep(1000);
+    assert_int_equal(sweep(f).due, 1);
+    assert_ok(jobtab_claim(f->table, "k", &token, &job));
+    assert_true(job.run_at > 0);
+    assert_sound(f);
+}
+
+static void finished_jobs_expire_by_age(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job, live;
+
+    fixture_reopen(f, &(struct jobtab_options){.retention = 40});
+    job = submit(f, "k");
+    live = submit(f, "k");
+    assert_ok(jobtab_cancel(f->table, &job.id, &job));
+    assert_int_equal(sweep(f).expired, 0);
+    while (jobtab_now() < job.expires_at)
+        usleep(1000);
+    assert_int_equal(sweep(f).expired, 1);
+    assert_int_equal(jobtab_get(f->table, &job.id, &job), JOBTAB_NOTFOUND);
+    assert_int_equal(get(f, &live.id).state, JOBTAB_PENDING);
+    assert_sound(f);
+}
+
+static void an_idle_sweep_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_stat before, after;
+
+    submit(f, "k");
+    struct jobtab_token token;
+    claim(f, "k", &token);
+    assert_ok(jobtab_stat(f->table, &before, NULL, 0));
+    for (int i = 0; i < 10; i++)
+        sweep(f);
+    assert_ok(jobtab_stat(f->table, &after, NULL, 0));
+    assert_int_equal(after.version, before.version);
+}
+
+static void a_job_whose_owner_died_goes_back_and_costs_no_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job first = submit(f, "k");
+    struct jobtab_token token;
+
+    submit(f, "k");
+    struct owner owner = start_owner(f, "k", 1);
+    assert_int_equal(get(f, &first.id).owner.pid, owner.pid);
+    assert_int_equal(sweep(f).lost, 0); /* it lives */
+    kill_owner(&owner);
+    struct jobtab_swept swept = sweep(f);
+    assert_int_equal(swept.lost, 1);
+    struct jobtab_job job = get(f, &first.id);
+    assert_int_equal(job.state, JOBTAB_PENDING);
+    assert_int_equal(job.reason, JOBTAB_BY_OWNER_LOST);
+    assert_int_equal(job.attempt, 0);
+    assert_int_equal(job.crashes, 1);
+    job = claim(f, "k", &token); /* its old place: first of the queue */
+    assert_memory_equal(&job.id, &first.id, sizeof job.id);
+    assert_sound(f);
+}
+
+static void an_owner_that_only_waits_to_be_reaped_is_dead(void **state)
+{
+    struct fixture *f = *state;
+    siginfo_t info;
+
+    submit(f, "k");
+    struct owner owner = start_owner(f, "k", 1);
+    kill(owner.pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)owner.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(sweep(f).lost, 1);
+    kill_owner(&owner);
+}
+
+static void a_poison_job_ends_at_max_crashes(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k");
+
+    for (uint32_t crash = 1; crash <= 3; crash++) {
+        struct owner owner = start_owner(f, "k", 1);
+        kill_owner(&owner);
+        assert_int_equal(sweep(f).lost, 1);
+        job = get(f, &job.id);
+        assert_int_equal(job.crashes, crash);
+        assert_int_equal(job.state, crash < 3 ? JOBTAB_PENDING : JOBTAB_FAILED);
+    }
+    assert_int_equal(job.reason, JOBTAB_BY_OWNER_LOST);
+    assert_int_equal(job.attempt, 0);
+    assert_sound(f);
+}
+
+static void a_cancelling_job_whose_owner_died_is_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k");
+    struct owner owner = start_owner(f, "k", 1);
+
+    assert_ok(jobtab_cancel(f->table, &job.id, NULL));
+    kill_owner(&owner);
+    struct jobtab_swept swept = sweep(f);
+    assert_int_equal(swept.cancelled, 1);
+    assert_int_equal(swept.lost, 0);
+    assert_int_equal(get(f, &job.id).state, JOBTAB_CANCELLED);
+}
+
+static void a_job_over_its_time_whose_owner_died_timed_out(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job;
+
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .timeout = 1,
+                                                              .max_attempts = 2}, &job));
+    struct owner owner = start_owner(f, "k", 1);
+    for (int64_t begin = clock_boot(); clock_boot() < begin + 2;)
+        usleep(500);
+    assert_int_equal(sweep(f).lost, 0); /* ending it is for its supervisor */
+    kill_owner(&owner);
+    assert_int_equal(sweep(f).timed_out, 1);
+    job = get(f, &job.id);
+    assert_int_equal(job.state, JOBTAB_SCHEDULED);
+    assert_int_equal(job.reason, JOBTAB_BY_TIMEOUT);
+    assert_int_equal(job.attempt, 1); /* this one counts */
+}
+
+static void a_lapsed_lease_is_claimed_once(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_op op = {.verb = JOBTAB_CLAIM, .claim = {.kind = "k", .lease = 50}};
+    struct jobtab_token token;
+
+    submit(f, "k");
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_ok(op.result);
+    assert_int_equal(sweep(f).lost, 0);
+    assert_ok(jobtab_renew(f->table, &op.id, &op.token, 30));
+    for (int64_t begin = clock_boot(); clock_boot() < begin + 31;)
+        usleep(1000);
+    assert_int_equal(sweep(f).lost, 1);
+    claim(f, "k", &token);
+    assert_int_equal(jobtab_claim(f->table, "k", &token, NULL), JOBTAB_EMPTY);
+    assert_int_equal(jobtab_renew(f->table, &op.id, &op.token, 1000), JOBTAB_STALE);
+    assert_sound(f);
+}
+
+static void a_sweep_keeps_to_its_budget_and_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_swept swept;
+
+    for (int i = 0; i < 5; i++)
+        submit(f, "k");
+    struct owner owner = start_owner(f, "k", 5);
+    kill_owner(&owner);
+    assert_ok(jobtab_sweep(f->table, 2, &swept));
+    assert_int_equal(swept.lost, 2);
+    assert_true(swept.more);
+    assert_ok(jobtab_sweep(f->table, 3, &swept));
+    assert_int_equal(swept.lost, 3);
+    assert_int_equal(jobtab_sweep(f->table, 0, &swept), JOBTAB_INVALID);
+}
+
+static void slots_of_dead_readers_are_cleared(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_stat stat;
+    uint32_t cleared = 0;
+
+    for (int i = 0; i < 3; i++) {
+        struct owner owner = start_owner(f, "k", 0);
+        kill_owner(&owner);
+    }
+    for (int i = 0; i < 3; i++) { /* an opener clears them, too: whoever comes first */
+        cleared += sweep(f).readers;
+    }
+    assert_ok(jobtab_stat(f->table, &stat, NULL, 0));
+    assert_true(stat.readers <= 2);
+    assert_true(cleared >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_TABLE(a_due_job_becomes_pending_and_not_before),
+        WITH_TABLE(finished_jobs_expire_by_age),
+        WITH_TABLE(an_idle_sweep_writes_nothing),
+        WITH_TABLE(a_job_whose_owner_died_goes_back_and_costs_no_attempt),
+        WITH_TABLE(an_owner_that_only_waits_to_be_reaped_is_dead),
+        WITH_TABLE(a_poison_job_ends_at_max_crashes),
+        WITH_TABLE(a_cancelling_job_whose_owner_died_is_cancelled),
+        WITH_TABLE(a_job_over_its_time_whose_owner_died_timed_out),
+        WITH_TABLE(a_lapsed_lease_is_claimed_once),
+        WITH_TABLE(a_sweep_keeps_to_its_budget_and_says_so),
+        WITH_TABLE(slots_of_dead_readers_are_cleared),
+    };
+    return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
+}
