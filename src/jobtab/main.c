@@ -162,7 +162,7 @@ static bool take_option(struct cli *cli, int letter, const char *value)
         cli->submit.key = value;
         return *value != '\0' && strlen(value) <= JOBTAB_KEY_MAX;
     case MAX_ATTEMPTS:
-        if (!number_parse(value, 1, INT_MAX, &number))
+        if (!number_parse(value, 1, 1000, &number))
             return false;
         cli->submit.max_attempts = (uint32_t)number;
         return true;

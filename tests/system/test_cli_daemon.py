@@ -247,6 +247,14 @@ def test_same_key_gives_the_same_job(cli):
     cli("submit", "fail", "--key", "k", code=1)
 
 
+def test_submit_hands_on_priority_delay_key_and_attempts(cli):
+    job = cli.json(
+        "submit", "echo", "--priority", "-7", "--delay", "10m", "--key", "k", "--max-attempts", "5"
+    )
+    assert (job["priority"], job["status"], job["max_attempts"]) == (-7, "scheduled", 5)
+    assert cli.json("submit", "echo", "--max-attempts", "5")["job_id"] != job["job_id"]
+
+
 # ----------------------------------------------------------------------- side by side
 
 

@@ -9,13 +9,14 @@
 
 #define POLL_SECONDS 1
 
-enum { KIND, PARAMS, PRIORITY, DELAY, KEY, FIELDS };
+enum { KIND, PARAMS, PRIORITY, DELAY, KEY, MAX_ATTEMPTS, FIELDS };
 static const struct body_field fields[FIELDS] = {
     [KIND] = {"kind", BODY_STRING, 0, JOBTAB_KIND_MAX},
     [PARAMS] = {"params", BODY_OBJECT, 0, 0},
     [PRIORITY] = {"priority", BODY_WHOLE, -JOBTAB_PRIORITY_MAX, JOBTAB_PRIORITY_MAX},
     [DELAY] = {"delay", BODY_DURATION, 0, 0},
     [KEY] = {"idempotency_key", BODY_STRING, 0, JOBTAB_KEY_MAX},
+    [MAX_ATTEMPTS] = {"max_attempts", BODY_WHOLE, 1, 1000},
 };
 
 static bool read_kind(struct http_call *call, const struct body_value *value,
@@ -145,6 +146,7 @@ void http_run(struct http_call *call)
         op.submit.key = copy(&end, key, key_size);
     op.submit.priority = (int32_t)values[PRIORITY].number;
     op.submit.delay = values[DELAY].number;
+    op.submit.max_attempts = (uint32_t)values[MAX_ATTEMPTS].number;
     change_put(call, &op, memory, size, submitted);
 out:
     body_free(body);
