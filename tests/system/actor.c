@@ -89,7 +89,7 @@ static int apply(struct actor *a, struct jobtab_op *op)
         a->stopped = true;
     if (op->result == JOBTAB_STALE)
         a->stale = true;
-    if (op->result != JOBTAB_OK && !a->stopped)
+    if (op->result != JOBTAB_OK && op->result != JOBTAB_STOP)
         fprintf(stderr, "actor: %s: %s\n", jobtab_strerror(op->result), op->why);
     return op->result;
 }

@@ -346,6 +346,8 @@ class Daemon:
     def spawn(self, *arguments, wrapper=None):
         """Start jobtabd and wait for nothing."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
+        if not (self.build / "jobtabd").exists():
+            pytest.fail(f"{self.build} has no jobtabd: JOBTAB_BUILDDIR?", pytrace=False)
         words = self.wrapper() if wrapper is None else wrapper
         with open(self.stderr_file, "ab") as stderr:
             self.process = subprocess.Popen(

@@ -136,9 +136,10 @@ def known_before(pairs):
 
 def fresh(events, killed):
     at = known_before((e.ended, e.version) for e in events if e.version)
-    made = {
-        e.version: e.begun for e in events if e.version and e.verb in WRITES and e.outcome in ACCEPTED
-    }
+    made = {}  # when each version was asked for; a second cancel is answered with the first's
+    for e in events:
+        if e.version and e.verb in WRITES and e.outcome in ACCEPTED:
+            made[e.version] = min(e.begun, made.get(e.version, e.begun))
     for e in events:
         if not e.version:
             continue

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from conftest import actor, alive, do, effects, processes, script, sh, wait_until, warm
+from conftest import BUILD, actor, alive, do, effects, processes, script, sh, wait_until, warm
 
 
 def attempts(log, job_id):
@@ -55,68 +55,73 @@ def test_a_poison_job_that_kills_its_owner_ends_after_max_crashes(daemon, privat
     assert d.wait_job(d.submit("poison", do("effect fine"))["job_id"])["status"] == "completed"
 
 
-def test_a_late_report_of_an_earlier_attempt_is_refused(daemon, private):
-    """A child that detaches survives its attempt; its words do not touch the next one."""
-    away, seen, gate = private / "away", private / "seen", private / "gate"
-    program = script(
+def late(private, first, second, spoken):
+    """A program whose first attempt leaves a process of another session behind, which waits for
+    the second attempt to run, does `first` and goes; the second waits for that."""
+    away, seen = private / "away", private / "seen"
+    rest = script(
+        private / "rest",
+        f"""#!/bin/sh
+trap '' PIPE
+touch {away}
+while [ ! -e {seen} ]; do sleep 0.02; done
+{first}
+touch {spoken}
+""",
+    )
+    return script(
         private / "child",
         f"""#!/bin/sh
 if [ "$JOBTAB_ATTEMPT" = 1 ]; then
-    # A grandchild in a session of its own keeps descriptor 3 and speaks up during attempt 2.
-    setsid sh -c 'touch {away}; while [ ! -e {seen} ]; do sleep 0.02; done
-        (echo "progress 99 late" >&3); touch {gate}' >/dev/null 2>&1 &
-    while [ ! -e {away} ]; do sleep 0.02; done # else it ends with our group
+    setsid {rest} >/dev/null 2>&1 &
+    while [ ! -e {away} ]; do sleep 0.02; done
     exit 75
 fi
-echo "progress 10 second" >&3
+{second}
 touch {seen}
-while [ ! -e {gate} ]; do sleep 0.02; done
-sleep 0.3
+while [ ! -e {spoken} ]; do sleep 0.02; done
+sleep 0.2
 echo second
 """,
     )
+
+
+def test_a_late_report_of_an_earlier_attempt_is_refused(daemon, private):
+    """A process of attempt 1 that got away keeps descriptor 3 and speaks up during attempt 2."""
+    spoken = private / "spoken"
+    program = late(private, "echo progress 99 late >&3", 'echo "progress 10 second" >&3', spoken)
     d = daemon(kinds={"late": {"command": [program], "max_attempts": 2, "backoff": "50ms"}})
     job_id = d.submit("late")["job_id"]
-    seen_progress = set()
+    seen = set()
 
     def done():
         job = d.job(job_id)
         if job["attempt"] == 2 and job["status"] == "running":
-            seen_progress.add((job["progress"], job["message"]))
+            seen.add((job["progress"], job["message"]))
         return job if job["done"] else None
 
     job = wait_until(done, 10)
-    assert job["status"] == "completed" and job["attempt"] == 2
-    assert not any(progress == 99 for progress, _ in seen_progress), seen_progress
-    assert job["message"] != "late"
+    assert spoken.exists()
+    assert (job["status"], job["attempt"], job["message"]) == ("completed", 2, "second")
+    assert (10, "second") in seen
+    assert not any(progress == 99 for progress, _ in seen), seen
 
 
 def test_a_late_report_through_the_table_is_refused_as_stale(daemon, private):
-    """The same with the token in hand: the first attempt's grandchild asks the table itself."""
-    away, seen, code = private / "away", private / "seen", private / "code"
-    program = script(
-        private / "child",
-        f"""#!/bin/sh
-if [ "$JOBTAB_ATTEMPT" = 1 ]; then
-    setsid sh -c 'touch {away}; while [ ! -e {seen} ]; do sleep 0.02; done
-        jobtab report 99 late; echo $? >{code}.new; mv {code}.new {code}' >/dev/null 2>&1 3>&- &
-    while [ ! -e {away} ]; do sleep 0.02; done # else it ends with our group
-    exit 75
-fi
-jobtab report 10 second
-touch {seen}
-while [ ! -e {code} ]; do sleep 0.02; done
-echo second
-""",
+    """The same with the token in hand: it asks the table itself."""
+    words = private / "words"
+    program = late(
+        private,
+        f"echo '{{\"do\": \"progress 99 late\"}}' | {BUILD}/tests/system/actor -t 2>{words}",
+        "jobtab report 10 second",
+        private / "spoken",
     )
     d = daemon(
         kinds={"late": {"command": [program], "table": True, "max_attempts": 2, "backoff": "50ms"}}
     )
-    job_id = d.submit("late")["job_id"]
-    wait_until(code.exists, 10, "the late one has spoken")
-    assert int(code.read_text()) != 0
-    job = d.wait_job(job_id)
+    job = d.wait_job(d.submit("late")["job_id"])
     assert (job["status"], job["attempt"], job["message"]) == ("completed", 2, "second")
+    assert "token" in words.read_text()
 
 
 def test_cancel_of_a_pending_job_is_at_once_and_it_never_runs(daemon, private):
