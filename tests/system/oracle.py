@@ -35,8 +35,8 @@ Event = collections.namedtuple(
 WRITES = {"submit", "claim", "report", "finish", "release", "cancel", "retry", "delete"}
 DONE = {"completed", "failed", "cancelled"}
 ACCEPTED = {"ok", "stop"}
-OUTCOMES = {"ok", "same", "stop", "notfound", "forbidden", "stale", "unanswered"}
-OTHER_OUTCOMES = {"list": {"ok"}, "final": {"ok"}, "submit": {"ok", "unanswered"}}
+OUTCOMES = {"ok", "same", "stop", "notfound", "forbidden", "stale"}
+OTHER_OUTCOMES = {"list": {"ok"}, "final": {"ok"}, "submit": {"ok"}}
 
 # One step of the state machine; REACH is what any number of steps can reach without a retry.
 STEP = {
@@ -94,10 +94,11 @@ def check(events, killed=False, limit=20):
 
 def outcomes(events, killed):
     for e in events:
-        if e.outcome not in OTHER_OUTCOMES.get(e.verb, OUTCOMES):
+        if e.outcome == "unanswered":
+            if not killed:
+                yield f"{e.verb} of {e.job} was not answered"
+        elif e.outcome not in OTHER_OUTCOMES.get(e.verb, OUTCOMES):
             yield f"{e.verb} of {e.job} was answered {e.outcome}"
-        elif e.outcome == "unanswered" and not killed:
-            yield f"{e.verb} of {e.job} was not answered"
 
 
 def versions(events, killed):

@@ -1,13 +1,19 @@
 """SIGKILL of each process of the daemon, under load: it heals, and nothing is left behind."""
 
 import http.client
+import os
+import random
 import threading
 import time
-from signal import SIGKILL, SIGSTOP, SIGCONT
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
 from conftest import actor, alive, do, effects, processes, seconds, sh, wait_until, warm
+from oracle import check, load
+from test_acceptance import storm
+
+STORM = int(os.environ.get("JOBTAB_KILL_REQUESTS", "6000"))
 
 
 class Load:
@@ -137,6 +143,8 @@ def test_a_killed_role_is_replaced_and_the_next_write_answered(daemon, private, 
     wait_until(lambda: len(load.acknowledged) > 20, 10)
     victim = d.pids(role)[0]
     children = set(d.pids("child"))
+    time.sleep(0.2)  # what the shell child starts and ends by itself is not meant
+    children &= set(d.pids("child"))
     back = replaced(d, role, victim)
     answered = wait_until(lambda: load.written_after(back), 5, "a write is answered")
     assert answered - back < seconds(1)
@@ -240,6 +248,50 @@ def test_a_killed_master_takes_everything_with_it(daemon, private):
     ends_well(d, load, ids, log, gate)
     for job_id in ids.values():
         assert d.job(job_id)["attempt"] == 1
+
+
+def test_a_storm_with_kills_keeps_every_promise(daemon, private):
+    """Clients as in test_acceptance while one process after another is killed: nothing that was
+    acknowledged is lost or torn, an unanswered write counts once or never."""
+    events = private / "events"
+    events.mkdir()
+    d = daemon(
+        kinds={"warm": warm("/dev/null", events, children=4, max_crashes=100)},
+        worker_processes=2,
+        runner_processes=2,
+        table={"map_size": "1g"},
+    )
+    stop, killed = threading.Event(), []
+    choice = random.Random(4)
+
+    def reaper():
+        while not stop.wait(0.15):
+            what = choice.choice(("worker", "worker", "runner", "keeper", "child", "child", "child"))
+            pids = d.pids(what)
+            if pids:
+                pid = choice.choice(pids)
+                try:
+                    d.signal(SIGKILL, pid)
+                    killed.append(what)
+                except ProcessLookupError:
+                    pass
+
+    thread = threading.Thread(target=reaper)
+    thread.start()
+    try:
+        code, text = storm(d.table, events, port=d.port, clients=32, requests=STORM)
+    finally:
+        stop.set()
+        thread.join()
+    assert code == 0, text
+    assert len(killed) >= 4, killed
+    wait_until(d.ready, 10)
+    assert d.stop() == 0
+    happened = load(events)
+    faults = check(happened, killed=True)
+    assert faults == [], "\n".join(faults)
+    verified = d.jobtab("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_a_role_that_dies_again_and_again_is_throttled_not_spun(daemon):
