@@ -89,7 +89,7 @@ static int await_start(int fd, pid_t daemon)
 }
 
 /* Go to the background: returns there, with the descriptor on which the start is reported. stderr
- * stays, it may be the log. */
+ * stays for the start's faults, and may be the log. */
 static int daemonize(void)
 {
     int started[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -241,7 +241,6 @@ static void say_started(void)
 {
     master.said_started = true;
     log_notice("ready");
-    log_echo(false);
     if (master.started >= 0) {
         if (write(master.started, "", 1) < 0) {
             log_warn("nobody waits for the start any more: %s", strerror(errno));
@@ -453,6 +452,16 @@ static int begin(struct conf *conf)
     return muster(conf, CREW_SERVING, NULL) ? 0 : -1;
 }
 
+/* From here on only the log is told. In the background nothing holds on to the terminal, or to the pipe
+ * of whoever started us; what a library prints goes to the log. */
+static void leave_stderr(void)
+{
+    log_echo(false);
+    if (master.started >= 0 && log_fd() != STDERR_FILENO) {
+        dup2(log_fd() >= 0 ? log_fd() : STDOUT_FILENO, STDERR_FILENO); /* stdout: /dev/null */
+    }
+}
+
 /* No role is left: end what jobs left behind. */
 static void last_strays(void)
 {
@@ -485,6 +494,7 @@ int master_run(struct conf *conf, int started)
     master.started = started;
     if (begin(conf) == 0) {
         log_notice("jobtabd " PACKAGE_VERSION " started");
+        leave_stderr();
         loop();
         last_strays();
         log_notice("stopped");

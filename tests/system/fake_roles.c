@@ -1,5 +1,5 @@
 /* fake_roles.c - roles for tests of the master alone. What each does is told by files in the
- * directory that FAKE_ROLES names, looked at when it is born:
+ * directory that TMPDIR names, looked at when it is born:
  *
  *   NAME.die      exit with code 3 before it is ready
  *   NAME.hang     never say that it is ready
@@ -25,7 +25,7 @@
 
 static int is_told(const struct role *role, const char *what)
 {
-    const char *directory = getenv("FAKE_ROLES");
+    const char *directory = getenv("TMPDIR");
     char path[4096];
 
     snprintf(path, sizeof path, "%s/%s.%s", directory ? directory : "", role_name(role->kind),

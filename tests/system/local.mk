@@ -7,6 +7,17 @@ EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
 	tests/system/test_restart.py tests/system/test_runner.py tests/system/test_story.py
 
+# the master, with roles that do what a test tells them
+EXTRA_DIST += tests/system/test_master.py
+fake_daemon = tests/system/fake/jobtabd
+EXTRA_PROGRAMS += $(fake_daemon)
+CLEANFILES += $(fake_daemon)
+check_DATA += $(fake_daemon)
+tests_system_fake_jobtabd_SOURCES = tests/system/fake_roles.c src/jobtabd/main.c
+tests_system_fake_jobtabd_CPPFLAGS = $(jobtabd_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
+tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
+check-system: $(fake_daemon)
+
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
