@@ -24,5 +24,6 @@ jobtab_validate_SOURCES = src/validate/main.c
 jobtab_validate_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
 jobtab_validate_LDADD = libvalidate.la libcommon.la libjobtab.la $(JANSSON_LIBS)
 
+dist_man_MANS += src/validate/jobtab-validate.1
 EXTRA_DIST += conf/prices/broker.csv conf/prices/exchange.csv conf/prices/vendor.csv \
 	contrib/sample-prices.py

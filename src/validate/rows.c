@@ -18,6 +18,7 @@ int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
     rows->file = -1;
     rows->by_time = rows->by_symbol = true;
     rows->max_held = max_held;
+    rows->max_runs = max_held < ROWS_RUNS ? max_held : ROWS_RUNS; /* the merge holds a row of each */
     rows->held = malloc(max_held * sizeof *rows->held);
     rows->spare = malloc(max_held * sizeof *rows->spare);
     if (rows->held == NULL || rows->spare == NULL)
@@ -83,8 +84,8 @@ static void sort_held(struct rows *rows)
 static int end_run(struct rows *rows, struct fault *fault)
 {
     if (rows->runs == NULL) {
-        rows->runs = calloc(ROWS_RUNS, sizeof *rows->runs);
-        rows->heap = calloc(ROWS_RUNS, sizeof *rows->heap);
+        rows->runs = calloc(rows->max_runs, sizeof *rows->runs);
+        rows->heap = calloc(rows->max_runs, sizeof *rows->heap);
         if (rows->runs == NULL || rows->heap == NULL)
             return fault_set(fault, FAULT_SYSTEM, "out of memory");
         if (spill_open(&rows->file, fault) != 0)
@@ -99,10 +100,10 @@ static int end_run(struct rows *rows, struct fault *fault)
     if (rows->n_runs > 0 && is_before(&rows->last_written, &rows->held[0])) {
         rows->runs[rows->n_runs - 1].left += rows->n; /* it goes on where that one ended */
     } else {
-        if (rows->n_runs == ROWS_RUNS)
+        if (rows->n_runs == rows->max_runs)
             return fault_set(fault, FAULT_INVALID,
-                             "more than %llu rows that are not ordered by symbol and time",
-                             (unsigned long long)ROWS_RUNS * rows->max_held);
+                             "more than %zu rows that are not ordered by symbol and time",
+                             rows->max_runs * rows->max_held);
         rows->runs[rows->n_runs++] = (struct rows_run){.offset = offset, .left = rows->n};
     }
     rows->last_written = rows->held[rows->n - 1];

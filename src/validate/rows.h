@@ -46,7 +46,7 @@ struct rows {
     bool by_time, by_symbol; /* what is held came ordered: by time; by symbol, then time */
     int file;                /* -1: all is in memory */
     struct rows_run *runs;
-    size_t n_runs;
+    size_t max_runs, n_runs;
     struct row last_written;
     uint32_t *heap; /* runs, the one with the lowest row on top */
     size_t n_heap;

@@ -85,3 +85,19 @@ tests_unit_test_ending_SOURCES = tests/unit/test_ending.c \
 tests_unit_test_ending_LDADD = $(JANSSON_LIBS) -lcmocka
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c src/jobtabd/spawn.c src/jobtabd/spawn.h
 tests_unit_test_spawn_LDADD = -lcmocka
+
+# src/validate
+check_PROGRAMS += tests/unit/test_params tests/unit/test_reader tests/unit/test_rows \
+	tests/unit/test_scan
+tests_unit_test_params_SOURCES = tests/unit/test_params.c
+tests_unit_test_params_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
+tests_unit_test_params_LDADD = libvalidate.la libcommon.la -lcmocka
+tests_unit_test_reader_SOURCES = tests/unit/test_reader.c
+tests_unit_test_reader_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
+tests_unit_test_reader_LDADD = libvalidate.la -lcmocka
+tests_unit_test_rows_SOURCES = tests/unit/test_rows.c
+tests_unit_test_rows_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
+tests_unit_test_rows_LDADD = libvalidate.la -lcmocka
+tests_unit_test_scan_SOURCES = tests/unit/test_scan.c
+tests_unit_test_scan_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
+tests_unit_test_scan_LDADD = libvalidate.la -lcmocka
