@@ -9,6 +9,7 @@ struct cli {
     const char *dir, *url; /* url NULL: the table in dir */
     bool json;             /* -o json */
     bool follow;           /* -w, -f */
+    bool help, version;
     struct jobtab_submit submit;
     const char *params;    /* -p as it was given */
     struct jobtab_filter filter;
@@ -42,5 +43,6 @@ int verify_command(struct cli *cli);
 int backup_command(struct cli *cli);
 int export_command(struct cli *cli);
 int report_command(struct cli *cli);
+int help_command(struct cli *cli);
 
 #endif

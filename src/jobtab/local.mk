@@ -7,6 +7,7 @@ jobtab_SOURCES = \
 	src/jobtab/backend_table.c \
 	src/jobtab/change.c \
 	src/jobtab/cli.h \
+	src/jobtab/command.c src/jobtab/command.h \
 	src/jobtab/follow.c src/jobtab/follow.h \
 	src/jobtab/job_json.c src/jobtab/job_json.h \
 	src/jobtab/keep.c \
@@ -14,6 +15,7 @@ jobtab_SOURCES = \
 	src/jobtab/main.c \
 	src/jobtab/need.h \
 	src/jobtab/number.h \
+	src/jobtab/options.c src/jobtab/options.h \
 	src/jobtab/print.c src/jobtab/print.h \
 	src/jobtab/report.c \
 	src/jobtab/show.c src/jobtab/show.h \

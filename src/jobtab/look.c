@@ -161,7 +161,7 @@ int result_command(struct cli *cli)
 int log_command(struct cli *cli)
 {
     struct view view = {0};
-    uint64_t offset = 0;
+    uint64_t offset = 0, read = 0;
     char last = '\n';
     int code = get(cli, cli->args[0], &view);
 
@@ -172,7 +172,9 @@ int log_command(struct cli *cli)
     for (;;) {
         bool all = !cli->follow || jobtab_state_done(view.job.state);
 
-        code = print_part(cli, &view.job.id, JOBTAB_LOGTEXT, &offset, all, &last);
+        if (view.job.version != read) /* what is appended to a log is a change of its job */
+            code = print_part(cli, &view.job.id, JOBTAB_LOGTEXT, &offset, all, &last);
+        read = view.job.version;
         if (code != EXIT_FINE || all)
             break;
         code = cli->backend->verbs->next(cli->backend, &view, -1);
