@@ -27,6 +27,21 @@ jobtabd_LDADD = libdaemon.la libjobtab.la $(H2O_LIBS) $(JANSSON_LIBS)
 dist_man_MANS += src/jobtabd/jobtabd.8 src/jobtabd/jobtabd.conf.5
 EXTRA_DIST += conf/jobtabd.conf
 
+# The sample with the places of an installation: what an operator has made of it is never
+# overwritten, and goes with an uninstall only if it is as it was.
+samplepricesdir = $(pkgdatadir)/prices
+dist_sampleprices_DATA = conf/prices/broker.csv conf/prices/exchange.csv conf/prices/vendor.csv
+installed_conf = $(DESTDIR)$(sysconfdir)/jobtab/jobtabd.conf
+install-data-local:
+	$(MKDIR_P) '$(DESTDIR)$(sysconfdir)/jobtab'
+	sed -e 's|"var/|"$(localstatedir)/lib/jobtab/|' \
+	    -e 's|"conf/prices"|"$(samplepricesdir)"|' \
+	    '$(srcdir)/conf/jobtabd.conf' > '$(installed_conf).sample'
+	test -e '$(installed_conf)' || cp '$(installed_conf).sample' '$(installed_conf)'
+uninstall-local:
+	! cmp -s '$(installed_conf).sample' '$(installed_conf)' || rm -f '$(installed_conf)'
+	rm -f '$(installed_conf).sample'
+
 # the worker
 jobtabd_CPPFLAGS += -I$(top_srcdir)/src/jobtabd
 jobtabd_SOURCES += \
