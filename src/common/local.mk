@@ -1,5 +1,6 @@
 # src/common/local.mk - included by Makefile.am
 # What the programs share and the table does not need.
 noinst_LTLIBRARIES += libcommon.la
-libcommon_la_SOURCES = src/common/units.c src/common/units.h
+libcommon_la_SOURCES = src/common/json_scan.c src/common/json_scan.h \
+	src/common/units.c src/common/units.h
 libcommon_la_LDFLAGS =

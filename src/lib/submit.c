@@ -16,7 +16,9 @@ int check_json(const char *field, const void *data, size_t size)
 {
     json_error_t error;
 
-    json_t *json = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    /* As doubles: jansson refuses whole numbers of more than 64 bits, JSON does not. */
+    json_t *json = json_loadb(
+        data, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
     if (!json)
         return fail(JOBTAB_INVALID, "%s: not JSON, byte %d: %s", field, error.position, error.text);
     json_decref(json);

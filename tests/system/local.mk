@@ -21,6 +21,10 @@ check-system: $(fake_daemon)
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
+# HTTP
+EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_connections.py \
+	tests/system/test_http_jobs.py tests/system/test_http_latency.py
+
 # A child that does what it is told, and many clients at once. The controls are the same clients
 # on a table with one thing left out: the oracle must notice.
 system_helpers = tests/system/actor tests/system/storm \

@@ -52,6 +52,10 @@ tests_unit_test_job_json_SOURCES = tests/unit/test_job_json.c src/jobtab/job_jso
 tests_unit_test_job_json_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_job_json_LDADD = libcommon.la libjobtab.la $(JANSSON_LIBS) -lcmocka
 
+check_PROGRAMS += tests/unit/test_json_scan
+tests_unit_test_json_scan_SOURCES = tests/unit/test_json_scan.c
+tests_unit_test_json_scan_LDADD = libcommon.la $(JANSSON_LIBS) -lcmocka
+
 # src/jobtabd: the worker's parts that know no HTTP library
 check_PROGRAMS += tests/unit/test_http_guard tests/unit/test_http_route tests/unit/test_http_body \
 	tests/unit/test_writer
