@@ -63,7 +63,7 @@ stage() {
     case $1 in
     build)
         (cd "$CHECK_WORK/src" && mkdir -p m4 && autoreconf -fi) &&
-            configure gcc CC=gcc --enable-werror && build_all
+            configure gcc CC=gcc --enable-werror --prefix="$CHECK_WORK/prefix" && build_all
         ;;
     unit) cd "$CHECK_WORK/gcc" && make "$make_jobs" -k check CHECK_SYSTEM=no ;;
     system) pytest_in gcc 1 ;;
@@ -93,7 +93,7 @@ stage() {
         ;;
     fuzz) cd "$CHECK_WORK/gcc" && make fuzz ;;
     install)
-        cd "$CHECK_WORK/gcc" && make install prefix="$CHECK_WORK/prefix" >"$CHECK_WORK/install.log" 2>&1 ||
+        cd "$CHECK_WORK/gcc" && make install >"$CHECK_WORK/install.log" 2>&1 ||
             { cat "$CHECK_WORK/install.log"; return 1; }
         sh "$CHECK_WORK/src/tests/tree/install.sh" "$CHECK_WORK/prefix"
         ;;

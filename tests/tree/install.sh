@@ -80,7 +80,7 @@ default_kind = "demo"
 listen "unix:$tmp/run/socket" { }
 table "$tmp/run/var/table" { map_size = 64m }
 kind "demo" {
-    command = {"/bin/sh", "-c", "echo 'progress 50 half way' >&3; echo '{\\\\"answer\\\\": 42}'"}
+    command = {"/bin/sh", "-c", "echo 'progress 50 half way' >&3; echo '{\\"answer\\": 42}'"}
 }
 kind "validate" {
     command = {"$prefix/bin/jobtab-validate"}
@@ -112,7 +112,7 @@ validation_runs() {
         >"$tmp/list" && grep '"validate"' "$tmp/list"
 }
 daemon_stops() {
-    kill -TERM "$daemon" || return 1
+    [ -n "$daemon" ] && kill -TERM "$daemon" || return 1
     wait "$daemon"
     code=$?
     daemon=
