@@ -10,7 +10,7 @@
 
 enum exit_code {
     EXIT_FINE,
-    EXIT_REFUSED,     /* the job failed, is not there, or does not allow it */
+    EXIT_REFUSED, /* the job failed, is not there, or does not allow it */
     EXIT_USAGE,
     EXIT_UNREACHABLE, /* no table, no daemon, or it broke */
 };

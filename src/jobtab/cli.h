@@ -11,7 +11,7 @@ struct cli {
     bool follow;           /* -w, -f */
     bool help, version;
     struct jobtab_submit submit;
-    const char *params;    /* -p as it was given */
+    const char *params; /* -p as it was given */
     struct jobtab_filter filter;
     size_t limit;
     char **args; /* what follows the command's name */

@@ -30,10 +30,9 @@ void follow_interrupts(const struct cli *cli, const struct jobtab_id *id)
     char text[JOBTAB_ID_TEXT];
 
     jobtab_id_format(id, text);
-    farewell_size =
-        (size_t)snprintf(farewell, sizeof farewell,
-                         "%sjobtab: job %s goes on; `jobtab watch %s` follows it again\n",
-                         cli->err.terminal ? "\r\033[K\033[?7h" : "", text, text);
+    farewell_size = (size_t)snprintf(
+        farewell, sizeof farewell, "%sjobtab: job %s goes on; `jobtab watch %s` follows it again\n",
+        cli->err.terminal ? "\r\033[K\033[?7h" : "", text, text);
     sigaction(SIGINT, &action, NULL);
 }
 

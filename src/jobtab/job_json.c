@@ -148,9 +148,9 @@ char *job_json_submit(const struct jobtab_submit *submit)
     if (submit->max_attempts > 0)
         fault |= json_object_set_new(members, "max_attempts", json_integer(submit->max_attempts));
     rest = need(json_dumps(members, JSON_COMPACT));
-    if (fault == 0 && asprintf(&body, "{\"params\":%s%s%s",
-                               submit->params != NULL ? submit->params : "{}",
-                               rest[1] == '}' ? "" : ",", rest + 1) < 0)
+    if (fault == 0 &&
+        asprintf(&body, "{\"params\":%s%s%s", submit->params != NULL ? submit->params : "{}",
+                 rest[1] == '}' ? "" : ",", rest + 1) < 0)
         body = need(NULL);
     free(rest);
     json_decref(members);
@@ -161,8 +161,8 @@ const char *job_json_fault(const char *text, size_t size)
 {
     static json_error_t error;
     /* What this JSON library cannot hold, as an integer of 30 digits, is JSON all the same. */
-    json_t *json = json_loadb(text, size,
-                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
+    json_t *json =
+        json_loadb(text, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
 
     if (json == NULL)
         return error.text;

@@ -10,8 +10,8 @@
  * are passed over. False when it is no job. */
 bool job_json_decode(const json_t *json, struct view *view);
 
-/* The body of POST /run, to be freed; its params, which must be JSON, go in as they stand. NULL when
- * the kind or the key is no UTF-8. */
+/* The body of POST /run, to be freed; its params, which must be JSON, go in as they stand. NULL
+ * when the kind or the key is no UTF-8. */
 char *job_json_submit(const struct jobtab_submit *submit);
 
 /* NULL when the text is JSON, else what is wrong with it, valid until the next call. */

@@ -45,7 +45,7 @@ int status_command(struct cli *cli)
 
 int watch_command(struct cli *cli)
 {
-    enum follow_style style = cli->json                                  ? FOLLOW_JSON
+    enum follow_style style = cli->json                                ? FOLLOW_JSON
                               : cli->out.terminal && cli->err.terminal ? FOLLOW_BAR
                                                                        : FOLLOW_LINES;
     struct view view = {0};

@@ -11,7 +11,7 @@
 enum { PRIORITY = 256, DELAY, KEY, MAX_ATTEMPTS };
 
 #define OF(command) (1u << (command))
-#define OF_ALL (~0u)
+#define OF_ALL      (~0u)
 
 /* An option may stand before the command or behind it. */
 static const struct option_row {
@@ -29,7 +29,8 @@ static const struct option_row {
     {DELAY, "delay", "TIME", OF(SUBMIT), "begin so much later: 90s, 10m, 24h"},
     {KEY, "key", "KEY", OF(SUBMIT), "the same key again is the same job, not a second one"},
     {MAX_ATTEMPTS, "max-attempts", "N", OF(SUBMIT), "instead of what the kind has"},
-    {'s', "state", "STATE[,STATE]", OF(LIST), "only jobs that are scheduled, pending, running,\n"
+    {'s', "state", "STATE[,STATE]", OF(LIST),
+     "only jobs that are scheduled, pending, running,\n"
      "                               cancelling, completed, failed or cancelled"},
     {'k', "kind", "KIND", OF(LIST), "only jobs of this kind"},
     {'n', "limit", "N", OF(LIST), "at most so many (20); 0 is all"},
@@ -232,8 +233,7 @@ static int check_options(const struct command *command, unsigned seen)
 {
     for (size_t i = 0; i < OPTIONS; i++)
         if ((seen & 1u << i) != 0 && (option_rows[i].commands & OF(command - commands)) == 0)
-            return cli_complain(EXIT_USAGE, "%s takes no --%s", command->name,
-                                option_rows[i].name);
+            return cli_complain(EXIT_USAGE, "%s takes no --%s", command->name, option_rows[i].name);
     return EXIT_FINE;
 }
 

@@ -10,9 +10,9 @@ enum { LABEL = 10, PART_ROWS = 4 }; /* rows of a terminal that params and result
 enum show_colour print_state_colour(enum jobtab_state state)
 {
     static const enum show_colour colours[JOBTAB_STATES] = {
-        [JOBTAB_SCHEDULED] = SHOW_DIM,     [JOBTAB_PENDING] = SHOW_YELLOW,
-        [JOBTAB_RUNNING] = SHOW_CYAN,      [JOBTAB_CANCELLING] = SHOW_YELLOW,
-        [JOBTAB_COMPLETED] = SHOW_GREEN,   [JOBTAB_FAILED] = SHOW_RED,
+        [JOBTAB_SCHEDULED] = SHOW_DIM,   [JOBTAB_PENDING] = SHOW_YELLOW,
+        [JOBTAB_RUNNING] = SHOW_CYAN,    [JOBTAB_CANCELLING] = SHOW_YELLOW,
+        [JOBTAB_COMPLETED] = SHOW_GREEN, [JOBTAB_FAILED] = SHOW_RED,
         [JOBTAB_CANCELLED] = SHOW_DIM,
     };
 
@@ -145,8 +145,8 @@ void print_end(const struct show *show, const struct jobtab_job *job)
 struct show_table *print_jobs(const struct show *show)
 {
     static const struct show_column columns[] = {
-        {"JOB", false}, {"KIND", false},    {"STATUS", false},
-        {"DONE", true}, {"AGE", true}, {"MESSAGE", false},
+        {"JOB", false}, {"KIND", false}, {"STATUS", false},
+        {"DONE", true}, {"AGE", true},   {"MESSAGE", false},
     };
 
     return show_table(show, columns, sizeof columns / sizeof columns[0]);

@@ -1,8 +1,8 @@
 /* show.c - text for people. */
 #include "config.h"
 
-#include "show.h"
 #include "need.h"
+#include "show.h"
 
 #include <inttypes.h>
 #include <langinfo.h>
@@ -20,7 +20,7 @@ enum {
 };
 
 static const char *const colours[] = {
-    [SHOW_PLAIN] = "",           [SHOW_DIM] = "\033[2m",  [SHOW_GREEN] = "\033[32m",
+    [SHOW_PLAIN] = "",          [SHOW_DIM] = "\033[2m",  [SHOW_GREEN] = "\033[32m",
     [SHOW_YELLOW] = "\033[33m", [SHOW_RED] = "\033[31m", [SHOW_CYAN] = "\033[36m",
 };
 

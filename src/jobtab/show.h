@@ -14,7 +14,7 @@ struct show {
     FILE *out;
     bool terminal; /* a person's, which can move its cursor */
     bool colour;
-    bool utf8;     /* the person's locale is UTF-8: blocks and ellipses may be used */
+    bool utf8;        /* the person's locale is UTF-8: blocks and ellipses may be used */
     unsigned columns; /* of a terminal; 0: without end */
 };
 
@@ -59,8 +59,7 @@ struct show_column {
 /* Rows of cells, aligned when the table ends. The last column takes what room is left. */
 struct show_table;
 
-struct show_table *show_table(const struct show *show, const struct show_column *columns,
-                              size_t n);
+struct show_table *show_table(const struct show *show, const struct show_column *columns, size_t n);
 /* The next cell of the row; after n of them the next row begins. `text` is untrusted, copied. */
 void show_cell(struct show_table *table, enum show_colour colour, const char *text);
 /* Print it and free it. */

@@ -18,17 +18,17 @@ static const struct counter {
     const char *text;
     size_t offset;
 } counters[] = {
-#define COUNTER(name, text) {#name, text, offsetof(struct jobtab_stat, name)}
-    COUNTER(submitted, "submitted"),
-    COUNTER(claimed, "claimed"),
-    COUNTER(completed, "completed"),
-    COUNTER(failed, "failed"),
-    COUNTER(cancelled, "cancelled"),
-    COUNTER(retried, "retried"),
-    COUNTER(owners_lost, "owners lost"),
-    COUNTER(expired, "expired"),
-    COUNTER(evicted, "evicted"),
-#undef COUNTER
+#define AT(field) offsetof(struct jobtab_stat, field)
+    {"submitted", "submitted", AT(submitted)},
+    {"claimed", "claimed", AT(claimed)},
+    {"completed", "completed", AT(completed)},
+    {"failed", "failed", AT(failed)},
+    {"cancelled", "cancelled", AT(cancelled)},
+    {"retried", "retried", AT(retried)},
+    {"owners_lost", "owners lost", AT(owners_lost)},
+    {"expired", "expired", AT(expired)},
+    {"evicted", "evicted", AT(evicted)},
+#undef AT
 };
 #define COUNTERS (sizeof counters / sizeof counters[0])
 
@@ -113,48 +113,64 @@ static void print_stat(const struct cli *cli, const struct glance *glance)
 
 /* ---------------------------------------------------------------------- JSON */
 
-static json_t *number(uint64_t value)
+static void put(json_t *object, const char *name, uint64_t value)
 {
-    return need(json_integer((json_int_t)value));
+    json_object_set_new(object, name, need(json_integer((json_int_t)value)));
 }
 
-static json_t *states_json(const uint64_t *states)
+static json_t *put_object(json_t *object, const char *name)
 {
-    json_t *object = need(json_object());
+    json_t *inner = need(json_object());
+
+    json_object_set_new(object, name, inner);
+    return inner;
+}
+
+static void put_states(json_t *object, const char *name, const uint64_t *states)
+{
+    json_t *inner = put_object(object, name);
 
     for (int state = 0; state < JOBTAB_STATES; state++)
-        json_object_set_new(object, jobtab_state_name((enum jobtab_state)state),
-                            number(states[state]));
-    return object;
+        put(inner, jobtab_state_name((enum jobtab_state)state), states[state]);
+}
+
+static void put_bounds(json_t *object, const struct jobtab_options *bounds)
+{
+    put(object, "max_jobs", bounds->max_jobs);
+    put(object, "retention_ms", (uint64_t)bounds->retention);
+    put(object, "params_max", bounds->params_max);
+    put(object, "result_max", bounds->result_max);
+    put(object, "log_max", bounds->log_max);
+    put(object, "high_water", bounds->high_water);
 }
 
 static void print_json(const struct cli *cli, const struct glance *glance)
 {
     const struct jobtab_stat *stat = &glance->stat;
-    const struct jobtab_options *bounds = &stat->options;
-    json_t *kinds = need(json_object());
-    json_t *totals = need(json_object());
-    json_t *all;
+    json_t *all = need(json_object()), *inner;
     char oldest[JOBTAB_TIME_TEXT], *text;
 
+    put(all, "jobs", stat->jobs);
+    put_states(all, "states", stat->states);
+    inner = put_object(all, "kinds");
     for (size_t i = 0; i < glance->n_kinds; i++)
-        json_object_set_new(kinds, glance->kinds[i].kind, states_json(glance->kinds[i].states));
-    for (size_t i = 0; i < COUNTERS; i++)
-        json_object_set_new(totals, counters[i].name, number(counted(stat, i)));
+        put_states(inner, glance->kinds[i].kind, glance->kinds[i].states);
     jobtab_time_format(stat->oldest_pending, oldest);
-    all = need(json_pack(
-        "{s:I, s:o, s:o, s:s?, s:I, s:{s:I, s:I}, s:{s:I, s:I}, s:I, s:o,"
-        " s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
-        "jobs", (json_int_t)stat->jobs, "states", states_json(stat->states), "kinds", kinds,
-        "oldest_pending_at", stat->oldest_pending != 0 ? oldest : NULL,
-        "version", (json_int_t)stat->version,
-        "map", "used", (json_int_t)stat->map_used, "size", (json_int_t)stat->map_size,
-        "readers", "used", (json_int_t)stat->readers, "max", (json_int_t)stat->max_readers,
-        "owners", (json_int_t)stat->owners, "totals", totals,
-        "bounds", "max_jobs", (json_int_t)bounds->max_jobs,
-        "retention_ms", (json_int_t)bounds->retention,
-        "params_max", (json_int_t)bounds->params_max, "result_max", (json_int_t)bounds->result_max,
-        "log_max", (json_int_t)bounds->log_max, "high_water", (json_int_t)bounds->high_water));
+    json_object_set_new(all, "oldest_pending_at",
+                        stat->oldest_pending != 0 ? json_string(oldest) : json_null());
+    put(all, "version", stat->version);
+    inner = put_object(all, "map");
+    put(inner, "used", stat->map_used);
+    put(inner, "size", stat->map_size);
+    inner = put_object(all, "readers");
+    put(inner, "used", stat->readers);
+    put(inner, "max", stat->max_readers);
+    put(all, "owners", stat->owners);
+    inner = put_object(all, "totals");
+    for (size_t i = 0; i < COUNTERS; i++)
+        put(inner, counters[i].name, counted(stat, i));
+    put_bounds(put_object(all, "bounds"), &stat->options);
+
     text = need(json_dumps(all, JSON_COMPACT));
     fprintf(cli->out.out, "%s\n", text);
     free(text);

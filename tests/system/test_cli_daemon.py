@@ -280,7 +280,8 @@ def test_people_see_the_same_over_http_but_for_ages(running):
     job_id = table("submit", "rude", "-w").stdout.split()[0]
 
     def ageless(text):
-        return re.sub(r"\(.*? ago\)|\(in .*?\)|\b[\d.]+m?s\b", "AGE", text)
+        text = re.sub(r"\(.*? ago\)|\(in .*?\)|\b[\d.]+(ms|s|m\d\ds)\b", "AGE", text)
+        return re.sub(" +", " ", text)
 
     assert ageless(table("status", job_id).stdout) == ageless(http("status", job_id).stdout)
     assert ageless(table("list").stdout) == ageless(http("list").stdout)

@@ -75,8 +75,8 @@ static void what_the_library_writes_is_read_back(void **state)
     view_free(&view);
 }
 
-#define LEAST                                                                                      \
-    "\"job_id\": \"01935b7e-0000-7000-8000-000000000000\", \"kind\": \"echo\","                    \
+#define LEAST                                                                   \
+    "\"job_id\": \"01935b7e-0000-7000-8000-000000000000\", \"kind\": \"echo\"," \
     "\"status\": \"pending\", \"version\": 1"
 
 static void members_that_are_null_missing_or_of_a_later_version_do_no_harm(void **state)
@@ -85,7 +85,7 @@ static void members_that_are_null_missing_or_of_a_later_version_do_no_harm(void 
 
     (void)state;
     assert_true(decode("{" LEAST ", \"reason\": null, \"message\": null, \"run_at\": null,"
-                             "\"result\": null, \"colour\": [1]}",
+                       "\"result\": null, \"colour\": [1]}",
                        &view));
     assert_int_equal(view.job.state, JOBTAB_PENDING);
     assert_int_equal(view.job.reason, JOBTAB_NO_REASON);

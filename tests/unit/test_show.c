@@ -13,15 +13,15 @@
 #include <string.h>
 
 /* What `draw` writes to a stream of the given kind. The caller frees it. */
-#define DRAWN(show_text, with, draw)                                                               \
-    do {                                                                                           \
-        size_t drawn_size;                                                                         \
-        struct show show = with;                                                                   \
-        show_text = NULL;                                                                          \
-        show.out = open_memstream(&show_text, &drawn_size);                                        \
-        assert_non_null(show.out);                                                                 \
-        draw;                                                                                      \
-        fclose(show.out);                                                                          \
+#define DRAWN(show_text, with, draw)                        \
+    do {                                                    \
+        size_t drawn_size;                                  \
+        struct show show = with;                            \
+        show_text = NULL;                                   \
+        show.out = open_memstream(&show_text, &drawn_size); \
+        assert_non_null(show.out);                          \
+        draw;                                               \
+        fclose(show.out);                                   \
     } while (0)
 
 static const struct show plain = {.utf8 = true};
@@ -63,9 +63,9 @@ static void utf8_stays_and_what_is_none_is_shown(void **state)
     (void)state;
     assert_escaped("Preise prüfen… 価格 🙂", false, "Preise prüfen… 価格 🙂");
     assert_escaped("\377", false, "\\xff");
-    assert_escaped("\300\257", false, "\\xc0\\xaf");           /* overlong */
-    assert_escaped("\355\240\200", false, "\\xed\\xa0\\x80");  /* a surrogate */
-    assert_escaped("a\342\202", false, "a\\xe2\\x82");         /* cut off */
+    assert_escaped("\300\257", false, "\\xc0\\xaf");                   /* overlong */
+    assert_escaped("\355\240\200", false, "\\xed\\xa0\\x80");          /* a surrogate */
+    assert_escaped("a\342\202", false, "a\\xe2\\x82");                 /* cut off */
     assert_escaped("\364\220\200\200", false, "\\xf4\\x90\\x80\\x80"); /* beyond the last */
 }
 
@@ -115,7 +115,8 @@ static void clipping_marks_the_cut_and_splits_no_character(void **state)
     DRAWN(text, ascii, assert_int_equal(show_clipped(&show, "prices", 5), 5));
     assert_string_equal(text, "pr...");
     free(text);
-    DRAWN(text, plain, assert_int_equal(show_clipped(&show, "価格価格", 4), 3)); /* 価 and the mark */
+    DRAWN(text, plain,
+          assert_int_equal(show_clipped(&show, "価格価格", 4), 3)); /* 価 and the mark */
     assert_string_equal(text, "価…");
     free(text);
     DRAWN(text, plain, assert_int_equal(show_clipped(&show, "prices", 0), 6));
@@ -129,9 +130,18 @@ static void duration_is_short_at_every_size(void **state)
         int64_t ms;
         const char *text;
     } cases[] = {
-        {-5, "0ms"},          {0, "0ms"},           {999, "999ms"},        {1000, "1.0s"},
-        {9999, "9.9s"},       {10000, "10s"},       {59999, "59s"},        {60000, "1m00s"},
-        {3599999, "59m59s"},  {3600000, "1h00m"},   {86399999, "23h59m"},  {86400000, "1d0h"},
+        {-5, "0ms"},
+        {0, "0ms"},
+        {999, "999ms"},
+        {1000, "1.0s"},
+        {9999, "9.9s"},
+        {10000, "10s"},
+        {59999, "59s"},
+        {60000, "1m00s"},
+        {3599999, "59m59s"},
+        {3600000, "1h00m"},
+        {86399999, "23h59m"},
+        {86400000, "1d0h"},
         {INT64_MAX, "106751991167d7h"},
     };
     char text[SHOW_FIGURE];
