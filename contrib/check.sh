@@ -20,19 +20,19 @@ packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-co
 # name | seconds at most | what is counted | what it is
 stages() {
     cat <<'END'
-build       | 300 | stage  | gcc, every warning an error
-unit        | 180 | tap    | unit tests, layers, exported names
-system      | 420 | pytest | whole-daemon tests
-clang       | 300 | stage  | clang, every warning an error
-asan-build  | 300 | stage  | ASan and UBSan build
-asan-unit   | 240 | tap    | unit tests under ASan and UBSan
-asan-system | 600 | pytest | whole-daemon tests under ASan and UBSan
-valgrind    | 420 | tap    | unit tests under valgrind
-story       | 300 | pytest | a whole-daemon story under valgrind
+build       | 600 | stage  | gcc, every warning an error
+unit        | 300 | tap    | unit tests, layers, exported names
+system      | 900 | pytest | whole-daemon tests
+clang       | 600 | stage  | clang, every warning an error
+asan-build  | 600 | stage  | ASan and UBSan build
+asan-unit   | 300 | tap    | unit tests under ASan and UBSan
+asan-system | 900 | pytest | whole-daemon tests under ASan and UBSan
+valgrind    | 600 | tap    | unit tests under valgrind
+story       | 300 | pytest | whole-daemon stories under valgrind
 man         | 60  | stage  | manual pages
-fuzz        | 240 | tap    | the parsers, a few seconds of fuzzing each
-install     | 120 | tap    | installed to a prefix, used from there
-dist        | 420 | stage  | the tarball builds and passes its unit tests
+fuzz        | 300 | tap    | the parsers, a few seconds of fuzzing each
+install     | 180 | tap    | installed to a prefix, used from there
+dist        | 600 | stage  | the tarball builds, passes its unit tests, installs, uninstalls
 END
 }
 

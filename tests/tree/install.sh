@@ -68,6 +68,10 @@ static_library_links() {
     ! ldd "$tmp/static" | grep libjobtab
 }
 
+installed_configuration_is_sound() {
+    (cd / && "$prefix/sbin/jobtabd" -t) && "$prefix/sbin/jobtabd" -T >"$tmp/printed" &&
+        grep "\"$prefix/share/jobtab/prices\"" "$tmp/printed"
+}
 daemon_starts() {
     mkdir -p "$tmp/run/var" "$tmp/run/prices" || return 1
     printf 'symbol,time,price\nA,2026-01-02T00:00:00Z,10\nA,2026-01-03T00:00:00Z,11\n' \
@@ -126,7 +130,7 @@ daemon_stops() {
     "$prefix/bin/jobtab" -d "$tmp/run/var/table" verify
 }
 
-echo "1..8"
+echo "1..9"
 tap "all files are there" all_files_are_there
 tap "the header stands alone" header_stands_alone
 tap "the manual's example builds with pkg-config" manual_example_builds
@@ -136,6 +140,7 @@ else
     number=$((number + 1))
     echo "ok $number - the static library links # SKIP not built"
 fi
+tap "the installed configuration is sound" installed_configuration_is_sound
 tap "the daemon starts from the prefix" daemon_starts
 tap "the manual's example follows a job to its end" example_follows_a_job
 tap "a validation runs from the prefix" validation_runs
