@@ -107,32 +107,43 @@ uint64_t random_u64(void)
     return bits;
 }
 
+/* Digits of a number, and what stands behind them. */
+static char *put_digits(char *p, unsigned value, int digits, char behind)
+{
+    for (int i = digits - 1; i >= 0; i--, value /= 10)
+        p[i] = (char)('0' + value % 10);
+    p[digits] = behind;
+    return p + digits + 1;
+}
+
+/* Two times stand in every job that is read: gmtime_r, with its lock and its zones, was the most of
+ * their cost. Days are counted from March on, so that the leap day is a year's last. */
 void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
 {
-    time_t seconds = (time_t)(time_ms / 1000);
-    int ms = (int)(time_ms % 1000);
-    struct tm tm;
+    int64_t days = time_ms / 86400000;
+    int64_t ms = time_ms % 86400000;
 
     if (ms < 0) {
-        ms += 1000;
-        seconds--;
+        ms += 86400000;
+        days--;
     }
-    gmtime_r(&seconds, &tm);
+    days += 719468; /* since 1 March of the year 0 */
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097; /* 400 years */
+    unsigned day = (unsigned)(days - era * 146097);
+    unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    unsigned of_year = day - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * of_year + 2) / 153; /* since March */
+    int64_t shown = era * 400 + year + (month >= 10);
     /* The format has room for four digits of year: what lies outside is shown as its border. */
-    int year = tm.tm_year + 1900;
-    if (year < 0 || year > 9999)
-        year = year < 0 ? 0 : 9999;
-    char *p = text;
-    const struct { int value, digits; char behind; } parts[] = {
-        {year, 4, '-'}, {tm.tm_mon + 1, 2, '-'}, {tm.tm_mday, 2, 'T'}, {tm.tm_hour, 2, ':'},
-        {tm.tm_min, 2, ':'}, {tm.tm_sec, 2, '.'}, {ms, 3, 'Z'},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        int value = parts[i].value;
-        for (int d = parts[i].digits - 1; d >= 0; d--, value /= 10)
-            p[d] = (char)('0' + value % 10);
-        p += parts[i].digits;
-        *p++ = parts[i].behind;
-    }
-    *p = '\0';
+    if (shown < 0 || shown > 9999)
+        shown = shown < 0 ? 0 : 9999;
+    unsigned rest = (unsigned)ms;
+    char *p = put_digits(text, (unsigned)shown, 4, '-');
+    p = put_digits(p, month < 10 ? month + 3 : month - 9, 2, '-');
+    p = put_digits(p, of_year - (153 * month + 2) / 5 + 1, 2, 'T');
+    p = put_digits(p, rest / 3600000, 2, ':');
+    p = put_digits(p, rest / 60000 % 60, 2, ':');
+    p = put_digits(p, rest / 1000 % 60, 2, '.');
+    put_digits(p, rest % 1000, 3, 'Z');
+    text[JOBTAB_TIME_TEXT - 1] = '\0';
 }

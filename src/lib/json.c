@@ -11,16 +11,18 @@ struct out {
     size_t size, length;
 };
 
-static void put(struct out *out, const char *bytes, size_t n)
+static inline void put(struct out *out, const char *bytes, size_t n)
 {
-    if (out->length < out->size) {
-        size_t room = out->size - out->length;
-        memcpy(out->text + out->length, bytes, n < room ? n : room);
-    }
+    size_t at = out->length;
+
     out->length += n;
+    if (out->length <= out->size) /* so that a literal's copy is a few stores */
+        memcpy(out->text + at, bytes, n);
+    else if (at < out->size)
+        memcpy(out->text + at, bytes, out->size - at);
 }
 
-static void put_text(struct out *out, const char *text)
+static inline void put_text(struct out *out, const char *text)
 {
     put(out, text, strlen(text));
 }
@@ -116,16 +118,12 @@ static void put_time(struct out *out, int64_t time)
 /* JSON as it was stored, on one line: a line break in it stands between tokens only. */
 static void put_json(struct out *out, const char *bytes, size_t size)
 {
-    while (size > 0) {
-        size_t n = 0;
-        while (n < size && bytes[n] != '\n' && bytes[n] != '\r')
-            n++;
-        put(out, bytes, n);
-        if (n < size)
-            put(out, " ", 1);
-        bytes += n < size ? n + 1 : n;
-        size -= n < size ? n + 1 : n;
+    if (!memchr(bytes, '\n', size) && !memchr(bytes, '\r', size)) {
+        put(out, bytes, size);
+        return;
     }
+    for (size_t i = 0; i < size; i++)
+        put(out, bytes[i] == '\n' || bytes[i] == '\r' ? " " : bytes + i, 1);
 }
 
 /* A result that is no JSON is a string; one that is no text either is fetched as bytes. */

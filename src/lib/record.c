@@ -130,7 +130,7 @@ struct reader {
     const char *fault;
 };
 
-static void take(struct reader *reader, void *field, size_t size)
+static inline void take(struct reader *reader, void *field, size_t size)
 {
     if ((size_t)(reader->end - reader->at) < size) {
         reader->fault = "it is cut short";

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 static void times_are_written_as_rfc_3339(void **state)
 {
@@ -17,7 +18,11 @@ static void times_are_written_as_rfc_3339(void **state)
         {-1, "1969-12-31T23:59:59.999Z"},
         {951826307089, "2000-02-29T12:11:47.089Z"},
         {1795413600000, "2026-11-23T06:00:00.000Z"},
+        {INT64_C(-2203891200001), "1900-02-28T23:59:59.999Z"},
+        {INT64_C(-2203891200000), "1900-03-01T00:00:00.000Z"},
+        {INT64_C(4107542399000), "2100-02-28T23:59:59.000Z"},
         {INT64_C(253402300799999), "9999-12-31T23:59:59.999Z"},
+        {INT64_C(-62167219200000), "0000-01-01T00:00:00.000Z"},
     };
     char text[JOBTAB_TIME_TEXT];
 
@@ -28,6 +33,22 @@ static void times_are_written_as_rfc_3339(void **state)
     }
     jobtab_time_format(INT64_MAX, text); /* damaged records hold anything */
     assert_int_equal(strlen(text), JOBTAB_TIME_TEXT - 1);
+}
+
+static void days_are_those_of_the_c_library(void **state)
+{
+    char text[JOBTAB_TIME_TEXT], expected[64];
+
+    (void)state;
+    /* Every day of 400 years, and a little beyond. */
+    for (time_t day = -200 * 366; day < 250 * 366; day++) {
+        time_t seconds = day * 86400 + 4711;
+        struct tm tm;
+        assert_non_null(gmtime_r(&seconds, &tm));
+        assert_true(strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S.007Z", &tm) > 0);
+        jobtab_time_format(seconds * 1000 + 7, text);
+        assert_string_equal(text, expected);
+    }
 }
 
 static void this_process_lives_since_one_instant(void **state)
@@ -80,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_written_as_rfc_3339),
+        cmocka_unit_test(days_are_those_of_the_c_library),
         cmocka_unit_test(this_process_lives_since_one_instant),
         cmocka_unit_test(the_dead_have_no_start_even_before_they_are_reaped),
         cmocka_unit_test(a_process_name_with_parentheses_confuses_nobody),
