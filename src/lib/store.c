@@ -120,11 +120,12 @@ static int check_transaction_id(MDB_env *env)
     MDB_envinfo info;
     MDB_txn *txn;
 
+    /* In this order: others may commit at any time, and both numbers only grow. */
+    mdb_env_info(env, &info);
     int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return translate(rc, "cannot read");
     size_t seen = mdb_txn_id(txn);
-    mdb_env_info(env, &info);
     mdb_txn_abort(txn);
     if (seen + 1 < info.me_last_txnid)
         return fail(JOBTAB_SYSTEM, "the lock file is behind the data: stop all who have the "

@@ -32,7 +32,6 @@ Event = collections.namedtuple(
     "verb begun ended outcome job version state attempt started progress token hash message extra",
 )
 
-WRITES = {"submit", "claim", "report", "finish", "release", "cancel", "retry", "delete"}
 DONE = {"completed", "failed", "cancelled"}
 ACCEPTED = {"ok", "stop"}
 OUTCOMES = {"ok", "same", "stop", "notfound", "forbidden", "stale"}
@@ -137,10 +136,7 @@ def known_before(pairs):
 
 def fresh(events, killed):
     at = known_before((e.ended, e.version) for e in events if e.version)
-    made = {}  # when each version was asked for; a second cancel is answered with the first's
-    for e in events:
-        if e.version and e.verb in WRITES and e.outcome in ACCEPTED:
-            made[e.version] = min(e.begun, made.get(e.version, e.begun))
+    made = {e.version: e.begun for e in events if changed(e) and e.verb != "submit"}
     for e in events:
         if not e.version:
             continue
@@ -152,11 +148,12 @@ def fresh(events, killed):
 
 
 def changed(e):
-    """A write that has surely made the version that it tells."""
-    return (
-        e.verb in ("claim", "report", "finish", "release", "submit")
-        and e.outcome in ACCEPTED
-        and e.version
+    """A write that has made the version that it tells. (What HTTP answers is the job after the
+    write, which another one may have changed since; and a second cancel changes nothing.)"""
+    if e.outcome not in ACCEPTED or not e.version:
+        return False
+    return e.verb in ("claim", "report", "finish", "release") or (
+        e.verb == "submit" and e.state in ("pending", "scheduled")
     )
 
 
@@ -192,10 +189,16 @@ def present(events, killed):
 def moves(events, killed):
     seen = {e.version: e for e in events if e.version and e.state != "-"}
     steps = [seen[version] for version in sorted(seen)]
-    retries = [e.version for e in events if e.verb == "retry" and e.outcome in ACCEPTED]
+    # A retry made some version above what was known when it began, at most what it was told.
+    at = known_before((e.ended, e.version) for e in events if e.version)
+    retries = [
+        (at(e.begun), e.version) for e in events if e.verb == "retry" and e.outcome in ACCEPTED
+    ]
     unsure = any(e.verb == "retry" and e.outcome == "unanswered" for e in events)
     for before, after in zip(steps, steps[1:]):
-        retried = unsure or any(before.version < v <= after.version for v in retries)
+        retried = unsure or any(
+            max(before.version, above) < min(after.version, most) for above, most in retries
+        )
         if retried:
             continue
         if after.state == before.state:

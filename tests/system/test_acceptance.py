@@ -61,6 +61,7 @@ def test_concurrent_readers_and_writers_see_no_torn_and_no_older_state(daemon, p
     for what in ("submit", "claim", "report", "finish", "get", "list", "cancel", "delete", "final"):
         assert seen.get((what, "ok")), f"no {what} ever happened: {seen}"
     assert seen.get(("get", "same")), seen
+    assert "exit code 70" not in d.log(), "a child could not open the table"
     assert seen.get(("report", "stale"), 0) + seen.get(("finish", "stale"), 0), seen
     verified = d.jobtab("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -265,7 +265,8 @@ def test_a_storm_with_kills_keeps_every_promise(daemon, private):
     choice = random.Random(4)
 
     def reaper():
-        while not stop.wait(0.15):
+        # About thirty in all: a role that is killed at every start is rightly kept down.
+        while not stop.wait(0.15 * STORM / 6000):
             what = choice.choice(("worker", "worker", "runner", "keeper", "child", "child", "child"))
             pids = d.pids(what)
             if pids:
