@@ -27,6 +27,9 @@
 
 struct worker {
     struct role *role;
+    SSL_CTX **tls;
+    h2o_loop_t *loop;
+    h2o_socket_t *wake, *lifeline;
     struct server *server;
     enum role_stop stop;
     int64_t deadline; /* of the stop, on the monotonic clock */
@@ -65,12 +68,13 @@ static void on_role(h2o_socket_t *sock, const char *error)
     stop(worker, role_stopping(worker->role));
 }
 
-static void watch(struct worker *worker, h2o_loop_t *loop, int fd)
+static h2o_socket_t *watch(struct worker *worker, int fd)
 {
-    h2o_socket_t *sock = h2o_evloop_socket_create(loop, fd, 0);
+    h2o_socket_t *sock = h2o_evloop_socket_create(worker->loop, fd, 0);
 
     sock->data = worker;
     h2o_socket_read_start(sock, on_role);
+    return sock;
 }
 
 static bool stopped(const struct worker *worker)
@@ -87,12 +91,12 @@ static bool stopped(const struct worker *worker)
                                      : server_changes(worker->server) == 0;
 }
 
-static int run(struct worker *worker, h2o_loop_t *loop)
+static int run(struct worker *worker)
 {
     int wait = 0;
 
     while (!stopped(worker)) {
-        if (h2o_evloop_run(loop, wait) != 0 && errno != EINTR) {
+        if (h2o_evloop_run(worker->loop, wait) != 0 && errno != EINTR) {
             log_error("event loop: %s", strerror(errno));
             return 1;
         }
@@ -105,16 +109,15 @@ static int run(struct worker *worker, h2o_loop_t *loop)
 
 int worker_main(struct role *role)
 {
-    static struct worker worker; /* static: what hangs on it is no leak */
-    SSL_CTX **tls;
+    static struct worker worker; /* static: what hangs on it until the end is no leak */
     struct jobtab *table;
-    h2o_loop_t *loop;
     char why[512];
     int code;
 
-    tls = tls_contexts(role->conf, why, sizeof(why));
+    worker.role = role;
+    worker.tls = tls_contexts(role->conf, why, sizeof(why));
     role_begin(role);
-    if (tls == NULL) {
+    if (worker.tls == NULL) {
         log_error("tls: %s", why);
         return 1;
     }
@@ -122,15 +125,14 @@ int worker_main(struct role *role)
         log_error("table: %s", jobtab_why());
         return 1;
     }
-    loop = h2o_evloop_create();
-    worker.role = role;
-    worker.server = server_open(loop, role->conf, role->listeners, tls, table);
+    worker.loop = h2o_evloop_create();
+    worker.server = server_open(worker.loop, role->conf, role->listeners, worker.tls, table);
     if (worker.server == NULL)
         return 1;
-    watch(&worker, loop, role->wake);
-    watch(&worker, loop, role->lifeline);
+    worker.wake = watch(&worker, role->wake);
+    worker.lifeline = watch(&worker, role->lifeline);
     role_ready(role);
-    code = run(&worker, loop);
+    code = run(&worker);
     if (!server_leave(worker.server))
         _exit(code); /* the table thread waits for a lock or the disk, and may for ever */
     jobtab_close(table);
