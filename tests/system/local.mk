@@ -54,3 +54,7 @@ acceptance-long: all $(system_helpers)
 	    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -v -s -p no:cacheprovider \
 	    -k concurrent_readers $(srcdir)/tests/system/test_acceptance.py
 .PHONY: acceptance-long
+
+# jobtab-validate
+EXTRA_DIST += tests/system/test_validate.py tests/system/prices_reference.py \
+	tests/system/prices_random.py tests/system/prices
