@@ -255,5 +255,8 @@ bool bell_mark_writer(struct bell *bell)
 
 void bell_unmark_writer(struct bell *bell)
 {
-    atomic_store(&bell->shared->writer, 0);
+    uint32_t self = (uint32_t)getpid();
+
+    /* The lock is free by now: the mark may be the next writer's already, and must stay. */
+    atomic_compare_exchange_strong(&bell->shared->writer, &self, 0);
 }
