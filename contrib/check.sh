@@ -15,7 +15,7 @@ set -u
 packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-config
     liblmdb-dev libtpl-dev libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev
     libcsv-dev libcurl4-openssl-dev libcmocka-dev
-    python3 python3-pytest valgrind lmdb-utils mandoc curl procps strace xz-utils"
+    python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl procps strace xz-utils"
 
 # name | seconds at most | what is counted | what it is
 stages() {
@@ -55,7 +55,11 @@ pytest_in() { # folder, slowness, arguments...
     export JOBTAB_BUILDDIR="$CHECK_WORK/$1" JOBTAB_TEST_SLOW="$2" PYTHONDONTWRITEBYTECODE=1
     shift 2
     cd "$CHECK_WORK/src" || return 1
-    /usr/bin/python3 -m pytest -q -ra --tb=short -p no:cacheprovider --durations=5 \
+    # They mostly wait: three at once on two cores. Each has its own directory, port and table.
+    at_once=
+    if /usr/bin/python3 -c 'import xdist' 2>/dev/null; then at_once="-n 3"; fi
+    # shellcheck disable=SC2086
+    /usr/bin/python3 -m pytest -q -ra --tb=short -p no:cacheprovider --durations=5 $at_once \
         "$@" tests/system
 }
 
