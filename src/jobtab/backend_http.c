@@ -1,45 +1,27 @@
 /* backend_http.c - the verbs over a daemon's HTTP interface. */
-#include "config.h"
-
 #include "backend.h"
+#include "client.h"
 #include "job_json.h"
 #include "need.h"
 
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 enum {
     PAGE = 200,
-    CONNECT_TIMEOUT = 5000, /* ms */
-    STALL_TIMEOUT = 60,     /* s without a byte */
-    POLL_FIRST = 100,       /* ms between two looks at a job that just changed; */
-    POLL_LAST = 1000,       /* it doubles to this while nothing changes */
-    PATIENCE = 15000,       /* ms that a followed job's daemon may be away: a restart */
-};
-static const size_t answer_max = 256 * 1024 * 1024;
-
-struct answer {
-    long status;
-    uint64_t offset; /* of the first byte: Content-Range */
-    char *body;      /* NUL-terminated */
-    size_t size;
+    POLL_FIRST = 100, /* ms between two looks at a job that just changed; */
+    POLL_LAST = 1000, /* it doubles to this while nothing changes */
+    PATIENCE = 15000, /* ms that a followed job's daemon may be away: a restart */
 };
 
 struct http_backend {
     struct backend backend;
-    CURL *curl;
-    const char *url; /* as it was given, for messages */
-    char *base;      /* of every address, without a slash at its end */
-    struct answer answer;
+    struct client client;
     int64_t interval, away; /* of `next`: ms to the next look, since when no answer came, or 0 */
 };
-
-/* ------------------------------------------------------------------ requests */
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct http_backend *self, int code,
                                                         const char *format, ...)
@@ -52,79 +34,18 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct http_backend *sel
     return code;
 }
 
-static size_t take_body(char *bytes, size_t one, size_t n, void *context)
-{
-    struct answer *answer = context;
-    size_t size = one * n;
-
-    if (size > answer_max - answer->size)
-        return 0;
-    answer->body = need(realloc(answer->body, answer->size + size + 1));
-    memcpy(answer->body + answer->size, bytes, size);
-    answer->size += size;
-    answer->body[answer->size] = '\0';
-    return size;
-}
-
-static size_t take_header(char *line, size_t one, size_t n, void *context)
-{
-    struct answer *answer = context;
-    size_t size = one * n;
-    char text[128];
-
-    snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), line);
-    if (strncasecmp(text, "Content-Range:", 14) == 0)
-        sscanf(text + 14, " bytes %" SCNu64 "-", &answer->offset);
-    return size;
-}
-
-/* Ask, and wait for the whole answer. Any status is fine; the verbs judge it. */
 static int ask(struct http_backend *self, const char *method, const char *path, const char *body,
                const char *header)
 {
-    struct curl_slist *headers = NULL;
-    char error[CURL_ERROR_SIZE] = "";
-    char *url = NULL;
-    CURLcode code;
-
-    free(self->answer.body);
-    self->answer = (struct answer){.body = need(calloc(1, 1))};
-    if (asprintf(&url, "%s%s", self->base, path) < 0)
-        url = need(NULL);
-    headers = curl_slist_append(headers, "Accept: application/json, */*");
-    headers = curl_slist_append(headers, "Expect:"); /* no pause before a long body */
-    if (body != NULL)
-        headers = curl_slist_append(headers, "Content-Type: application/json");
-    if (header != NULL)
-        headers = curl_slist_append(headers, header);
-    need(headers);
-
-    curl_easy_setopt(self->curl, CURLOPT_URL, url);
-    curl_easy_setopt(self->curl, CURLOPT_HTTPGET, 1L);
-    if (strcmp(method, "POST") == 0) {
-        curl_easy_setopt(self->curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(self->curl, CURLOPT_POSTFIELDS, body != NULL ? body : "");
-        curl_easy_setopt(self->curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t)(body != NULL ? strlen(body) : 0));
-    }
-    curl_easy_setopt(self->curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(self->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, error);
-    code = curl_easy_perform(self->curl);
-    curl_easy_getinfo(self->curl, CURLINFO_RESPONSE_CODE, &self->answer.status);
-    curl_easy_setopt(self->curl, CURLOPT_ERRORBUFFER, NULL);
-    curl_slist_free_all(headers);
-    free(url);
-    if (code != CURLE_OK)
-        return refuse(self, EXIT_UNREACHABLE, "%s: %s", self->url,
-                      *error != '\0' ? error : curl_easy_strerror(code));
-    return EXIT_FINE;
+    if (client_ask(&self->client, method, path, body, header))
+        return EXIT_FINE;
+    return refuse(self, EXIT_UNREACHABLE, "%s: %s", self->client.url, self->client.error);
 }
 
 /* An answer that is not what was asked for: the daemon's own words where it has some. */
 static int judge(struct http_backend *self)
 {
-    const struct answer *answer = &self->answer;
+    const struct client_answer *answer = &self->client.answer;
     json_t *problem = json_loadb(answer->body, answer->size, 0, NULL);
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     const char *title = json_string_value(json_object_get(problem, "title"));
@@ -135,7 +56,7 @@ static int judge(struct http_backend *self)
         detail = title;
     if (detail == NULL)
         code = refuse(self, EXIT_UNREACHABLE, "%s: status %ld, which is not a daemon's answer",
-                      self->url, answer->status);
+                      self->client.url, answer->status);
     else if (field != NULL && strstr(detail, field) == NULL)
         refuse(self, code, "%s: %s", field, detail);
     else
@@ -157,17 +78,18 @@ static int ask_id(struct http_backend *self, const char *method, const struct jo
 /* The answer's body as a job. */
 static int take_job(struct http_backend *self, struct view *view)
 {
-    json_t *json = json_loadb(self->answer.body, self->answer.size, JSON_ALLOW_NUL, NULL);
+    json_t *json =
+        json_loadb(self->client.answer.body, self->client.answer.size, JSON_ALLOW_NUL, NULL);
     struct view got = {0};
     int code = EXIT_FINE;
 
-    if (self->answer.status / 100 != 2) {
+    if (self->client.answer.status / 100 != 2) {
         code = judge(self);
     } else if (!job_json_decode(json, &got)) {
-        code = refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->url);
+        code = refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->client.url);
     } else {
-        got.json = self->answer.body;
-        self->answer.body = NULL;
+        got.json = self->client.answer.body;
+        self->client.answer.body = NULL;
         view_free(view);
         *view = got;
     }
@@ -221,13 +143,15 @@ static int http_next(struct backend *backend, struct view *view, int64_t timeout
     doze(pause);
     snprintf(header, sizeof header, "If-None-Match: \"%" PRIu64 "\"", view->job.version);
     code = ask_id(self, "GET", &view->job.id, "", header);
+    if (code == EXIT_FINE && self->client.answer.status >= 500)
+        code = judge(self);
     if (code != EXIT_FINE) { /* it may be restarting */
         if (self->away == 0)
             self->away = jobtab_now();
         return jobtab_now() - self->away < PATIENCE ? EXIT_FINE : code;
     }
     self->away = 0;
-    if (self->answer.status == 304) {
+    if (self->client.answer.status == 304) {
         self->interval = self->interval * 2 < POLL_LAST ? self->interval * 2 : POLL_LAST;
         return EXIT_FINE;
     }
@@ -251,12 +175,12 @@ static char *list_path(struct http_backend *self, const struct jobtab_filter *fi
         first = false;
     }
     if (filter->kind != NULL) {
-        text = need(curl_easy_escape(self->curl, filter->kind, 0));
+        text = need(curl_easy_escape(self->client.curl, filter->kind, 0));
         fprintf(out, "&kind=%s", text);
         curl_free(text);
     }
     if (cursor != NULL) {
-        text = need(curl_easy_escape(self->curl, cursor, 0));
+        text = need(curl_easy_escape(self->client.curl, cursor, 0));
         fprintf(out, "&cursor=%s", text);
         curl_free(text);
     }
@@ -272,13 +196,13 @@ static int take_page(struct http_backend *self, const json_t *page, size_t left,
 
     *taken = json_array_size(jobs) < left ? json_array_size(jobs) : left;
     if (!json_is_array(jobs))
-        return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no list", self->url);
+        return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no list", self->client.url);
     for (size_t i = 0; i < *taken; i++) {
         const json_t *job = json_array_get(jobs, i);
         struct view view = {0};
 
         if (!job_json_decode(job, &view))
-            return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->url);
+            return refuse(self, EXIT_UNREACHABLE, "%s: the answer is no job", self->client.url);
         view.json = need(json_dumps(job, JSON_COMPACT));
         each(&view, context);
         view_free(&view);
@@ -306,11 +230,11 @@ static int http_list(struct backend *backend, const struct jobtab_filter *filter
         cursor = NULL;
         if (code != EXIT_FINE)
             break;
-        if (self->answer.status != 200) {
+        if (self->client.answer.status != 200) {
             code = judge(self);
             break;
         }
-        page = json_loadb(self->answer.body, self->answer.size, JSON_ALLOW_NUL, NULL);
+        page = json_loadb(self->client.answer.body, self->client.answer.size, JSON_ALLOW_NUL, NULL);
         code = take_page(self, page, left, &taken, each, context);
         left -= taken;
         next = json_string_value(json_object_get(page, "next"));
@@ -334,20 +258,22 @@ static int http_read(struct backend *backend, const struct jobtab_id *id, enum j
                   *offset > 0 ? range : NULL);
     if (code != EXIT_FINE)
         return code;
-    if (self->answer.status == 206) {
-        *offset = self->answer.offset;
-    } else if (self->answer.status == 200) { /* all of it, wherever we had wanted to begin */
-        size_t known = *offset < self->answer.size ? (size_t)*offset : self->answer.size;
-        self->answer.size -= known;
-        memmove(self->answer.body, self->answer.body + known, self->answer.size + 1);
-    } else if (self->answer.status == 404 || self->answer.status == 416) {
-        self->answer.size = 0; /* the job has no such part, or nothing more of it */
+    if (self->client.answer.status == 206) {
+        *offset = self->client.answer.offset;
+    } else if (self->client.answer.status == 200) { /* all of it, wherever we had wanted to begin */
+        size_t known =
+            *offset < self->client.answer.size ? (size_t)*offset : self->client.answer.size;
+        self->client.answer.size -= known;
+        memmove(self->client.answer.body, self->client.answer.body + known,
+                self->client.answer.size + 1);
+    } else if (self->client.answer.status == 404 || self->client.answer.status == 416) {
+        self->client.answer.size = 0; /* the job has no such part, or nothing more of it */
     } else {
         return judge(self);
     }
-    *bytes = self->answer.body;
-    *size = self->answer.size;
-    self->answer.body = NULL;
+    *bytes = self->client.answer.body;
+    *size = self->client.answer.size;
+    self->client.answer.body = NULL;
     return EXIT_FINE;
 }
 
@@ -359,7 +285,7 @@ static int change(struct backend *backend, const struct jobtab_id *id, const cha
 
     if (code != EXIT_FINE)
         return code;
-    return self->answer.status / 100 != 2 ? judge(self) : http_get(backend, id, view);
+    return self->client.answer.status / 100 != 2 ? judge(self) : http_get(backend, id, view);
 }
 
 static int http_cancel(struct backend *backend, const struct jobtab_id *id, struct view *view)
@@ -379,17 +305,13 @@ static int http_remove(struct backend *backend, const struct jobtab_id *id)
 
     if (code != EXIT_FINE)
         return code;
-    return self->answer.status / 100 != 2 ? judge(self) : EXIT_FINE;
+    return self->client.answer.status / 100 != 2 ? judge(self) : EXIT_FINE;
 }
 
 static void http_close(struct backend *backend)
 {
-    struct http_backend *self = (struct http_backend *)backend;
-
-    curl_easy_cleanup(self->curl);
-    free(self->answer.body);
-    free(self->base);
-    free(self);
+    client_close(&((struct http_backend *)backend)->client);
+    free(backend);
 }
 
 struct backend *backend_http(const char *url)
@@ -405,30 +327,13 @@ struct backend *backend_http(const char *url)
         .remove = http_remove,
         .close = http_close,
     };
-    const char *socket = strncmp(url, "unix:/", 6) == 0 ? url + 5 : NULL;
-    struct http_backend *self;
+    struct http_backend *self = need(calloc(1, sizeof *self));
 
-    if (socket == NULL && strncasecmp(url, "http://", 7) != 0 &&
-        strncasecmp(url, "https://", 8) != 0)
+    if (!client_open(&self->client, url)) {
+        free(self);
         return NULL;
-    self = need(calloc(1, sizeof *self));
+    }
     self->backend.verbs = &verbs;
     self->interval = POLL_FIRST;
-    self->url = url;
-    self->base = need(strdup(socket != NULL ? "http://localhost" : url));
-    for (size_t n = strlen(self->base); self->base[n - 1] == '/'; n--)
-        self->base[n - 1] = '\0';
-    self->curl = need(curl_easy_init());
-    curl_easy_setopt(self->curl, CURLOPT_UNIX_SOCKET_PATH, socket);
-    curl_easy_setopt(self->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(self->curl, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
-    curl_easy_setopt(self->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(self->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT);
-    curl_easy_setopt(self->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(self->curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_TIMEOUT);
-    curl_easy_setopt(self->curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(self->curl, CURLOPT_WRITEDATA, &self->answer);
-    curl_easy_setopt(self->curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(self->curl, CURLOPT_HEADERDATA, &self->answer);
     return &self->backend;
 }

@@ -7,6 +7,7 @@ jobtab_SOURCES = \
 	src/jobtab/backend_table.c \
 	src/jobtab/change.c \
 	src/jobtab/cli.h \
+	src/jobtab/client.c src/jobtab/client.h \
 	src/jobtab/command.c src/jobtab/command.h \
 	src/jobtab/follow.c src/jobtab/follow.h \
 	src/jobtab/job_json.c src/jobtab/job_json.h \

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, seconds, sh, wait_until
+from conftest import BUILD, free_port, seconds, sh, wait_until
 
 UNKNOWN = "01935b7e-0000-7000-8000-000000000000"
 ENVIRONMENT = {
@@ -47,14 +47,14 @@ class Cli:
     def __init__(self, where):
         self.where = where
 
-    def __call__(self, *arguments, code=0, bound=30):
+    def __call__(self, *arguments, code=0, bound=30, **environment):
         done = subprocess.run(
             self.words(*arguments),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             timeout=seconds(bound),
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
         )
         assert done.returncode == code, done
         return done
@@ -315,6 +315,29 @@ def test_what_answers_but_is_no_daemon_exits_3(private, port):
         server.wait()
 
 
+def test_https_trusts_the_certificates_it_is_told_to(daemon, private):
+    cert, key = private / "cert.pem", private / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    made = daemon(start=False, kinds=KINDS)
+    tls = f'listen "127.0.0.1:{port}" {{ tls_certificate = "{cert}" tls_key = "{key}" }}\n'
+    made.conf_file.write_text(made.conf_file.read_text() + tls)
+    made.start()
+    https = Cli(["-u", f"https://127.0.0.1:{port}"])
+    assert "certificate" in https("submit", code=3).stderr
+    assert https("submit", "-w", CURL_CA_BUNDLE=str(cert)).stdout.endswith("completed\n")
+
+
+def test_proxy_of_the_environment_is_not_asked_for_this_machine(running):
+    http = Cli(["-u", f"http://127.0.0.1:{running.port}"])
+    assert http("list", http_proxy="http://127.0.0.1:1", no_proxy="example.org").stdout
+
+
 def test_following_over_http_outlives_a_restart_of_the_daemon(running, gate, steps):
     http = Cli(["-u", f"http://127.0.0.1:{running.port}"])
     job_id = http("submit", *steps).stdout.strip()
@@ -393,6 +416,15 @@ def test_terminal_is_shown_and_does_not_obey_what_a_job_says(running):
         for text in shown:
             assert text in terminal.text, command
     assert cli("result", job_id).stdout == "\033]0;owned\a\033[31mx"  # a program has the bytes
+
+
+def test_verify_shows_how_far_it_is_on_a_terminal(running):
+    cli = Cli(["-d", str(running.table)])
+    cli("submit", "echo", "-w")
+    terminal = Terminal(cli.words("verify"))
+    assert os.waitstatus_to_exitcode(terminal.end()) == 0
+    assert "█" in terminal.text and "100%" in terminal.text
+    assert terminal.text.splitlines()[-1].endswith("no faults")
 
 
 def test_list_fits_the_terminal(running):
