@@ -16,6 +16,7 @@
 #include "conf_rows.h"
 #include "jobtab.h"
 #include "listen.h"
+#include "tls.h"
 
 static int refuse(char *why, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -74,6 +75,7 @@ int conf_check_certificate(const struct conf *conf, void *section, char *why, si
     return check_readable(listen->tls_certificate, why, size);
 }
 
+/* Of both: whether they are what they should be and belong together. */
 int conf_check_key(const struct conf *conf, void *section, char *why, size_t size)
 {
     const struct conf_listen *listen = section;
@@ -85,7 +87,15 @@ int conf_check_key(const struct conf *conf, void *section, char *why, size_t siz
     if (!listen->tls_certificate) {
         return refuse(why, size, "tls_certificate is missing");
     }
-    return check_readable(listen->tls_key, why, size);
+    if (check_readable(listen->tls_key, why, size) != 0) {
+        return -1;
+    }
+    if (access(listen->tls_certificate, R_OK) != 0) {
+        return 0; /* told with the certificate */
+    }
+    SSL_CTX *context = tls_context(listen, why, size);
+    SSL_CTX_free(context);
+    return context ? 0 : -1;
 }
 
 int conf_check_durability(const struct conf *conf, void *section, char *why, size_t size)
@@ -216,7 +226,7 @@ int conf_check_listen(const struct conf *conf, void *section, char *why, size_t 
         return -1;
     }
     for (const struct conf_listen *before = conf->listens; before < listen; before++) {
-        if (listen_parse(before->address, &other, &other_length, ignored, sizeof ignored) == 0 &&
+        if (before->address && listen_parse(before->address, &other, &other_length, ignored, sizeof ignored) == 0 &&
             length == other_length && memcmp(&address, &other, length) == 0) {
             return refuse(why, size, "the same address as \"%s\"", before->address);
         }

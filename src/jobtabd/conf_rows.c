@@ -106,6 +106,16 @@ const struct conf_row conf_rows[] = {
 };
 const size_t conf_n_rows = sizeof conf_rows / sizeof conf_rows[0];
 
+const struct conf_row *conf_find_row(const char *section, const char *name)
+{
+    for (size_t i = 0; i < conf_n_rows; i++) {
+        if (strcmp(conf_rows[i].section, section) == 0 && strcmp(conf_rows[i].name, name) == 0) {
+            return &conf_rows[i];
+        }
+    }
+    return NULL;
+}
+
 const char *conf_type_text(enum conf_type type)
 {
     static const char *const texts[] = {

@@ -46,6 +46,9 @@ struct conf_row {
 extern const struct conf_row conf_rows[];
 extern const size_t conf_n_rows;
 
+/* NULL when there is no such key in the section. */
+const struct conf_row *conf_find_row(const char *section, const char *name);
+
 /* What a value of the type looks like, and what a reload does with it, for people. */
 const char *conf_type_text(enum conf_type type);
 const char *conf_reload_text(enum conf_reload reload);

@@ -243,7 +243,7 @@ int64_t crew_tend(struct crew *crew, const struct crew_links *links)
 
 const struct slot *crew_find(const struct crew *crew, pid_t pid)
 {
-    for (size_t i = 0; i < crew->n_slots; i++) {
+    for (size_t i = 0; pid > 0 && i < crew->n_slots; i++) { /* 0 is an empty slot's */
         if (crew->slots[i].pid == pid) {
             return &crew->slots[i];
         }
@@ -294,7 +294,9 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
     }
     slot->failures = slot->ready && lived >= A_WHILE_MS ? 1 : slot->failures + 1;
     slot->fill_at = now + backoff(slot->failures, at_start);
-    if (slot->fill_at == now) {
+    if (crew->phase == CREW_COMING) {
+        log_error("%s (process %d) %s at its start", name, (int)pid, end);
+    } else if (slot->fill_at == now) {
         log_error("%s (process %d) %s; starting it again", name, (int)pid, end);
     } else {
         log_error("%s (process %d) %s%s, %u in a row; starting it again in %lld ms", name,

@@ -65,7 +65,7 @@ void crew_leave(struct crew *crew, int signal);
 
 const struct slot *crew_find(const struct crew *crew, pid_t pid);
 bool crew_is_ready(const struct crew *crew); /* every slot */
-bool crew_failed(const struct crew *crew);   /* a slot's process died */
+bool crew_failed(const struct crew *crew);   /* a slot's process died or could not be made */
 size_t crew_running(const struct crew *crew);
 
 /* Milliseconds that only grow. */

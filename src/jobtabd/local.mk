@@ -7,6 +7,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/conf_check.c \
 	src/jobtabd/conf_print.c \
 	src/jobtabd/conf_rows.c src/jobtabd/conf_rows.h \
+	src/jobtabd/conf_syntax.c src/jobtabd/conf_syntax.h \
 	src/jobtabd/conf_table.c \
 	src/jobtabd/crew.c src/jobtabd/crew.h \
 	src/jobtabd/listen.c src/jobtabd/listen.h \
@@ -14,9 +15,10 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/master.c src/jobtabd/master.h \
 	src/jobtabd/pidfile.c src/jobtabd/pidfile.h \
 	src/jobtabd/role.c src/jobtabd/role.h \
-	src/jobtabd/strays.c src/jobtabd/strays.h
-libdaemon_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
-libdaemon_la_LIBADD = libcommon.la $(CONFUSE_LIBS)
+	src/jobtabd/strays.c src/jobtabd/strays.h \
+	src/jobtabd/tls.c src/jobtabd/tls.h
+libdaemon_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS) $(OPENSSL_CFLAGS)
+libdaemon_la_LIBADD = libcommon.la $(CONFUSE_LIBS) $(OPENSSL_LIBS)
 
 sbin_PROGRAMS += jobtabd
 jobtabd_SOURCES = src/jobtabd/main.c
@@ -45,7 +47,6 @@ uninstall-local:
 # the worker
 jobtabd_CPPFLAGS += -I$(top_srcdir)/src/jobtabd
 jobtabd_SOURCES += \
-	src/jobtabd/tls.c src/jobtabd/tls.h \
 	src/jobtabd/worker.c \
 	src/jobtabd/writer.c src/jobtabd/writer.h \
 	src/jobtabd/http/access.c src/jobtabd/http/access.h \

@@ -25,13 +25,9 @@ struct process {
     char name[32]; /* of its program, cut by the kernel at 15 */
 };
 
-void strays_adopt(void)
-{
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
-        log_warn("cannot become a subreaper: %s; job children may outlive a runner that dies",
-                 strerror(errno));
-    }
-}
+/* Those who were our children before there were roles. */
+static pid_t *bystanders;
+static size_t n_bystanders;
 
 /* A whole file of /proc, to be freed, NUL-terminated beyond *size; NULL when it is gone. */
 static char *read_proc(pid_t pid, const char *name, size_t *size)
@@ -108,6 +104,40 @@ static unsigned each_process(unsigned (*visit)(const struct process *process, co
     return sum;
 }
 
+static unsigned note_bystander(const struct process *process, const void *context)
+{
+    (void)context;
+    if (process->parent != getpid()) {
+        return 0;
+    }
+    pid_t *grown = reallocarray(bystanders, n_bystanders + 1, sizeof *grown);
+    if (!grown) {
+        return 0;
+    }
+    bystanders = grown;
+    bystanders[n_bystanders++] = process->pid;
+    return 1;
+}
+
+void strays_adopt(void)
+{
+    each_process(note_bystander, NULL);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        log_warn("cannot become a subreaper: %s; job children may outlive a runner that dies",
+                 strerror(errno));
+    }
+}
+
+static bool is_bystander(pid_t pid)
+{
+    for (size_t i = 0; i < n_bystanders; i++) {
+        if (bystanders[i] == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct search {
     bool (*is_role)(pid_t pid);
 };
@@ -117,7 +147,8 @@ static unsigned kill_child(const struct process *process, const void *context)
     const struct search *search = context;
     struct process leader;
 
-    if (process->parent != getpid() || search->is_role(process->pid)) {
+    if (process->parent != getpid() || search->is_role(process->pid) ||
+        is_bystander(process->pid)) {
         return 0;
     }
     /* One whose parent ended, in the group of a job that goes on, belongs to that job. */

@@ -35,7 +35,7 @@ static void explain(const char *path, char *why, size_t size)
     snprintf(why, size, "%s: %s", path, reason);
 }
 
-static SSL_CTX *make(const struct conf_listen *listen, char *why, size_t size)
+SSL_CTX *tls_context(const struct conf_listen *listen, char *why, size_t size)
 {
     const char *path = "TLS";
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -72,7 +72,7 @@ SSL_CTX **tls_contexts(const struct conf *conf, char *why, size_t size)
     for (size_t i = 0; i < conf->n_listens; i++) {
         if (conf->listens[i].tls_certificate == NULL)
             continue;
-        contexts[i] = make(&conf->listens[i], why, size);
+        contexts[i] = tls_context(&conf->listens[i], why, size);
         if (contexts[i] == NULL) {
             while (i-- > 0)
                 SSL_CTX_free(contexts[i]);

@@ -34,7 +34,7 @@ report_line | 4096 | jobtabd/report_line.c jobtabd/text.c |
 body        | 4096 | jobtabd/http/body.c common/units.c | -ljansson -lm
 head        | 4096 | jobtabd/http/guard.c jobtabd/http/etag.c jobtabd/http/query.c |
 csv         | 4096 | validate/reader.c validate/scan.c validate/fault.c | -lcsv -lm
-conf        | 4096 | jobtabd/conf.c jobtabd/conf_rows.c jobtabd/conf_check.c jobtabd/conf_print.c jobtabd/listen.c common/units.c | -lconfuse
+conf        | 4096 | jobtabd/conf.c jobtabd/conf_rows.c jobtabd/conf_check.c jobtabd/conf_print.c jobtabd/conf_syntax.c jobtabd/listen.c jobtabd/tls.c common/units.c | -lconfuse -lssl -lcrypto
 units       | 64   | common/units.c |
 END
 }

@@ -576,6 +576,22 @@ def test_the_children_of_a_living_runner_are_left_alone(fake):
     assert alive(other)
 
 
+def test_children_of_the_shell_that_became_the_master_are_left_alone(fake):
+    d = fake(start=False)
+    tell(d, "runner", "orphan")
+    begin(d, wrapper=["/bin/sh", "-c", 'sleep 601 & exec "$@"', "sh"])
+    wait_until(lambda: len(orphans(d)) == 1, 5, "a child of the runner")
+    tell_no_more(d, "runner", "orphan")
+    (child,) = orphans(d)
+    roles = {pid for pids in d.roles().values() for pid in pids}
+    (bystander,) = [p for p, process in processes().items() if process.ppid == d.pid and p not in roles]
+    os.kill(d.pids("runner")[0], SIGKILL)
+    wait_until(lambda: not alive(child), 5, "the runner's child is gone")
+    assert d.stop() == 0
+    assert alive(bystander)
+    os.kill(bystander, SIGKILL)
+
+
 def test_what_runners_leave_at_the_stop_is_killed(fake):
     d = fake(start=False)
     tell(d, "runner", "orphan")

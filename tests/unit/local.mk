@@ -40,7 +40,8 @@ tests_unit_test_conf_rows_SOURCES = tests/unit/test_conf_rows.c
 tests_unit_test_conf_rows_LDADD = libdaemon.la libjobtab.la -lcmocka
 check_PROGRAMS += tests/unit/test_conf
 tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
-tests_unit_test_conf_LDADD = libdaemon.la libjobtab.la -lcmocka
+tests_unit_test_conf_CFLAGS = $(JOBTAB_CFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_conf_LDADD = libdaemon.la libjobtab.la $(OPENSSL_LIBS) -lcmocka
 
 # src/jobtab
 check_PROGRAMS += tests/unit/test_show

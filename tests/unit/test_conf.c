@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "../../src/jobtabd/conf.h"
 
@@ -183,6 +185,71 @@ static void every_fault_has_its_line_and_reason(void **state)
     }
 }
 
+static FILE *open_file(const char *name)
+{
+    char path[80];
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    return out;
+}
+
+/* A new key, and a certificate that it has signed itself. */
+static void write_pair(void)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    X509 *certificate = X509_new();
+    FILE *out = open_file("cert");
+
+    assert_non_null(key);
+    assert_non_null(certificate);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    assert_int_equal(X509_set_pubkey(certificate, key), 1);
+    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
+    assert_int_equal(PEM_write_X509(out, certificate), 1);
+    fclose(out);
+    out = open_file("key");
+    assert_int_equal(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(out);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
+static struct conf *load_tls(void)
+{
+    char text[256];
+
+    snprintf(text, sizeof text,
+             "listen \"127.0.0.1:443\" { tls_certificate = \"%s/cert\"\n tls_key = \"%s/key\" }\n",
+             directory, directory);
+    return load(text);
+}
+
+static void a_certificate_and_its_key_are_held_together(void **state)
+{
+    char path[80], other[80];
+
+    (void)state;
+    write_pair();
+    struct conf *conf = load_tls();
+    assert_string_equal(faults, "");
+    assert_non_null(conf);
+    conf_free(conf);
+    snprintf(path, sizeof path, "%s/cert", directory);
+    snprintf(other, sizeof other, "%s/other", directory);
+    assert_int_equal(rename(path, other), 0);
+    write_pair();
+    assert_int_equal(rename(other, path), 0);
+    assert_null(load_tls());
+    assert_ptr_equal(strstr(faults, "c:2: tls_key: "), faults);
+    assert_non_null(strstr(faults, "key values mismatch"));
+    fclose(open_file("key"));
+    assert_null(load_tls());
+    assert_ptr_equal(strstr(faults, "c:2: tls_key: "), faults);
+}
+
 static void an_account_that_is_not_there_matters_to_root(void **state)
 {
     struct conf *conf = load("\nuser = \"no-such-account\"\n");
@@ -258,7 +325,7 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
 {
     struct conf *conf = load(
         "hosts = {\"a\", \"b\"} shutdown_timeout = 1.5s user = \"root\" access_log = \"x\\\"y\"\n"
-        "listen \"127.0.0.1:0\" { tls_certificate = \"/dev/null\" tls_key = \"/dev/null\" }\n"
+        "listen \"127.0.0.1:0\" { http2 = true }\n"
         "table \"a b\" { log_max = 5k }\n"
         "kind \"k\" { command = {\"/bin/sh\", \"-c\", \"echo \\\"\\${HOME}\\\" 'q' \\\\ \\t\\x01 é\"} }\n");
 
@@ -301,8 +368,14 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    static const char *const names[] = {"c", "cert", "key"};
+    char path[80];
+
     (void)state;
-    unlink(file);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        unlink(path);
+    }
     return rmdir(directory);
 }
 
@@ -312,6 +385,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_is_all_defaults),
         cmocka_unit_test(values_reach_their_fields),
         cmocka_unit_test(every_fault_has_its_line_and_reason),
+        cmocka_unit_test(a_certificate_and_its_key_are_held_together),
         cmocka_unit_test(an_account_that_is_not_there_matters_to_root),
         cmocka_unit_test(all_faults_of_values_are_told_at_once),
         cmocka_unit_test(a_file_that_ends_inside_a_string_spoils_no_later_one),

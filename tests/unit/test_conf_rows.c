@@ -48,16 +48,6 @@ static char *read_source(const char *name)
     return text;
 }
 
-static const struct conf_row *find_row(const char *section, const char *name)
-{
-    for (size_t i = 0; i < conf_n_rows; i++) {
-        if (strcmp(conf_rows[i].section, section) == 0 && strcmp(conf_rows[i].name, name) == 0) {
-            return &conf_rows[i];
-        }
-    }
-    return NULL;
-}
-
 static bool has_bounds(const struct conf_row *row)
 {
     return row->max > 0 && row->type != CONF_BOOL;
@@ -83,7 +73,7 @@ static void keys_are_unique(void **state)
 {
     (void)state;
     for (size_t i = 0; i < conf_n_rows; i++) {
-        assert_ptr_equal(find_row(conf_rows[i].section, conf_rows[i].name), &conf_rows[i]);
+        assert_ptr_equal(conf_find_row(conf_rows[i].section, conf_rows[i].name), &conf_rows[i]);
     }
 }
 
@@ -129,7 +119,7 @@ static void the_manual_describes_no_other_key(void **state)
             section[0] = '\0'; /* "Top of the file" */
             sscanf(line, ".Ss Section %31s", section);
         } else if (sscanf(line, ".It Ic %63s No =", name) == 1 && strstr(line, " No = ")) {
-            if (!find_row(section, name)) {
+            if (!conf_find_row(section, name)) {
                 fail_msg("jobtabd.conf.5 has \"%s\" in section \"%s\"", name, section);
             }
             found++;
@@ -159,7 +149,7 @@ static void the_sample_has_every_key_and_no_other(void **state)
             section[0] = '\0';
             example = false;
         } else if (sscanf(p, "%63[a-z_0-9] = %255[^\n]", name, value) == 2) {
-            const struct conf_row *row = find_row(section, name);
+            const struct conf_row *row = conf_find_row(section, name);
             if (!row) {
                 fail_msg("the sample has \"%s\" in section \"%s\"", name, section);
             }
