@@ -25,4 +25,5 @@ jobtab_SOURCES = \
 jobtab_CFLAGS = $(JOBTAB_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
 jobtab_LDADD = libcommon.la libjobtab.la $(CURL_LIBS) $(JANSSON_LIBS)
 dist_man_MANS += src/jobtab/jobtab.1
-EXTRA_DIST += contrib/completion/jobtab
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = contrib/completion/jobtab
