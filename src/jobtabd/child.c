@@ -400,8 +400,9 @@ static void finish_written(void *owner, const struct jobtab_op *op)
         return;
     }
     if (result == JOBTAB_OK)
-        log_write(LOG_LEVEL_INFO, child->name, "%s ended%s%s", child->kind->name,
-                  child->error[0] != '\0' ? ": " : "", child->error);
+        log_write(LOG_LEVEL_INFO, child->name, "%s ended, now %s%s%s", child->kind->name,
+                  jobtab_state_name(op->job->state), child->error[0] != '\0' ? ": " : "",
+                  child->error);
     else if (!is_lost(result))
         log_write(LOG_LEVEL_ERROR, child->name, "its end was not recorded: %s", op->why);
     else if (!child->kind->table)

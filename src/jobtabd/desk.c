@@ -144,7 +144,7 @@ struct jobtab_op *desk_add(struct desk *desk, enum jobtab_verb verb, size_t byte
     struct jobtab_op *op = &desk->ops[desk->n];
 
     *op = (struct jobtab_op){.verb = verb};
-    if (verb == JOBTAB_CLAIM)
+    if (verb == JOBTAB_CLAIM || verb == JOBTAB_FINISH)
         op->job = &desk->jobs[desk->n];
     desk->bytes += bytes;
     desk->askers[desk->n].answer = answer;

@@ -29,7 +29,7 @@ bool desk_free(const struct desk *desk);
 /* Room for `ops` more operations that carry `bytes`? */
 bool desk_has_room(const struct desk *desk, size_t ops, size_t bytes);
 /* An operation at the end of the batch, to be filled in; `bytes` are what it carries. Needs
- * room. A claim has op->job set already. */
+ * room. A claim and a finish have op->job set already. */
 struct jobtab_op *desk_add(struct desk *desk, enum jobtab_verb verb, size_t bytes,
                            desk_answer_fn *answer, void *owner);
 /* Sweep before the operations: a process died and is still a zombie. */

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import alive, processes, python, script, seconds, sh, wait_until
+from test_http_latency import WriterLock
 
 IDENTITY = {"JOBTAB_KIND", "JOBTAB_OWNER", "JOBTAB_JOB_ID", "JOBTAB_ATTEMPT", "JOBTAB_REPORT_FD"}
 PASSED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR"}
@@ -319,6 +320,45 @@ def test_a_killed_runner_leaves_no_orphan(daemon, private):
     job = d.wait_job(job_id, bound=5)
     assert (job["status"], job["reason"]) == ("failed", "owner_lost")
     wait_until(lambda: not any(alive(pid) for pid in family), 5, "nobody of its job remains")
+
+
+# ---------------------------------------------------------------- others hold the table up
+
+
+def test_pipes_and_deadlines_do_not_wait_for_another_writer(daemon, private):
+    go, through, late_pid = private / "go", private / "through", private / "late"
+    loud = f"while [ ! -e {go} ]; do sleep 0.02; done; head -c 1000000 /dev/zero >&2; echo > {through}"
+    d = daemon(
+        kinds={
+            "loud": sh(loud + "; exec sleep 1000"),
+            "late": sh(f"echo $$ > {late_pid}; exec sleep 1000", timeout="1s", max_attempts=1),
+        }
+    )
+    noisy, late = d.submit("loud")["job_id"], d.submit("late")["job_id"]
+    d.wait_job(noisy, "running")
+    pid = int(wait_until(lambda: late_pid.exists() and late_pid.read_text(), 5))
+    with WriterLock(d.table):
+        go.touch()
+        wait_until(through.exists, 4, "a megabyte is read although nothing can be written")
+        wait_until(lambda: not alive(pid), 4, "the late child is ended")
+        assert d.job(late)["status"] == "running", "nothing could be written"
+    job = d.wait_job(late)
+    assert (job["status"], job["reason"]) == ("failed", "timeout")
+    d.http.post(f"/status/{noisy}/cancel")
+    d.wait_job(noisy, "cancelled")
+
+
+def test_stop_is_bounded_although_nothing_can_be_written(daemon, private):
+    d = daemon(kinds={"meek": sh(f"echo > {private}/on; exec sleep 1000")})
+    job_id = d.submit("meek")["job_id"]
+    wait_until((private / "on").exists, 5)
+    [child] = d.pids("child")
+    with WriterLock(d.table):
+        d.stop(bound=12)
+        assert not alive(child)
+    d.start()
+    job = d.job(job_id)
+    assert job["status"] in ("pending", "running"), "its owner is gone, so it is not lost"
 
 
 # ----------------------------------------------------------------------- warm children
