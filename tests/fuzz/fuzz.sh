@@ -31,7 +31,8 @@ control     | 256  | |
 id          | 64   | lib/id.c lib/error.c lib/clock.c |
 record      | 1024 | lib/record.c lib/error.c | -ltpl
 report_line | 4096 | jobtabd/report_line.c jobtabd/text.c |
-body        | 4096 | jobtabd/http/body.c common/units.c | -ljansson -lm
+json        | 4096 | common/json_scan.c | -ljansson
+body        | 4096 | jobtabd/http/body.c common/json_scan.c common/units.c | -ljansson -lm
 head        | 4096 | jobtabd/http/guard.c jobtabd/http/etag.c jobtabd/http/query.c |
 csv         | 4096 | validate/reader.c validate/scan.c validate/fault.c | -lcsv -lm
 conf        | 4096 | jobtabd/conf.c jobtabd/conf_rows.c jobtabd/conf_check.c jobtabd/conf_print.c jobtabd/conf_syntax.c jobtabd/listen.c jobtabd/tls.c common/units.c | -lconfuse -lssl -lcrypto

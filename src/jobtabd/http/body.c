@@ -123,7 +123,8 @@ static bool read_value(const struct body_field *field, const struct json_piece *
     }
 }
 
-/* The name without its quotes, cut where there is no room; escapes are for a parser. */
+/* The name without its quotes, cut where there is no room; escapes are for a parser. A zero byte in
+ * it is shown as one, so that what stands before it is not taken for the name. */
 static void plain_name(const struct json_piece *name, char plain[BODY_FIELD_MAX])
 {
     json_t *parsed = memchr(name->text, '\\', name->size) != NULL ? parse(name) : NULL;
@@ -132,7 +133,8 @@ static void plain_name(const struct json_piece *name, char plain[BODY_FIELD_MAX]
 
     if (size > BODY_FIELD_MAX - 1)
         size = BODY_FIELD_MAX - 1;
-    memcpy(plain, text, size);
+    for (size_t i = 0; i < size; i++)
+        plain[i] = text[i] != '\0' ? text[i] : '?';
     plain[size] = '\0';
     json_decref(parsed);
 }
@@ -187,7 +189,7 @@ struct body *body_read(const char *text, size_t size, const struct body_field *f
     body->n = n;
     if (n > 0)
         memset(values, 0, n * sizeof(*values));
-    while (begin < size && strchr(" \t\r\n", text[begin]) != NULL)
+    while (begin < size && text[begin] != '\0' && strchr(" \t\r\n", text[begin]) != NULL)
         begin++;
     if (begin == size)
         return body;
