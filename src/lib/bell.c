@@ -63,10 +63,10 @@ static void wake(_Atomic uint32_t *word, _Atomic uint32_t *waiters, uint32_t n)
         futex(word, FUTEX_WAKE, n, NULL);
 }
 
-/* One wait on a word; false at the deadline. FUTEX_WAIT_BITSET takes an absolute instant, of the
- * monotonic clock: the boot clock less the time asleep, so a deadline may only come later. */
-static bool wait_word(_Atomic uint32_t *word, _Atomic uint32_t *waiters, uint32_t seen,
-                      int64_t deadline, bool *interrupted)
+/* One wait on a word. FUTEX_WAIT_BITSET takes an absolute instant, of the monotonic clock: the boot clock
+ * less the time asleep, so a deadline may only come later. */
+static enum bell_end wait_word(_Atomic uint32_t *word, _Atomic uint32_t *waiters, uint32_t seen,
+                               int64_t deadline)
 {
     struct timespec until;
     const struct timespec *limit = NULL;
@@ -74,7 +74,7 @@ static bool wait_word(_Atomic uint32_t *word, _Atomic uint32_t *waiters, uint32_
     if (deadline >= 0) {
         int64_t left = deadline - clock_boot();
         if (left <= 0)
-            return false;
+            return BELL_TIME;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += left / 1000;
         until.tv_nsec += left % 1000 * 1000000;
@@ -86,9 +86,9 @@ static bool wait_word(_Atomic uint32_t *word, _Atomic uint32_t *waiters, uint32_
     }
     atomic_fetch_add(waiters, 1);
     long rc = futex(word, FUTEX_WAIT_BITSET, seen, limit);
-    *interrupted = rc < 0 && errno == EINTR;
+    int reason = rc < 0 ? errno : 0;
     atomic_fetch_sub(waiters, 1);
-    return true;
+    return reason == EINTR ? BELL_SIGNAL : reason == ETIMEDOUT ? BELL_TIME : BELL_RANG;
 }
 
 int bell_open(const char *dir, uint64_t version, struct bell **result)
@@ -162,13 +162,11 @@ void bell_ring(struct bell *bell, uint64_t version)
 bool bell_wait(struct bell *bell, uint64_t seen, int64_t deadline)
 {
     struct shared *shared = bell->shared;
-    bool interrupted;
-
     for (;;) {
         uint32_t value = atomic_load(&shared->changed);
         if (bell_version(bell) > seen)
             return true;
-        if (!wait_word(&shared->changed, &shared->waiters, value, deadline, &interrupted))
+        if (wait_word(&shared->changed, &shared->waiters, value, deadline) == BELL_TIME)
             return bell_version(bell) > seen;
     }
 }
@@ -238,25 +236,27 @@ uint32_t bell_work(struct bell *bell, const char *kind)
     return atomic_load(&own_word(bell, kind)->value);
 }
 
-bool bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline)
+enum bell_end bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline)
 {
     struct word *word = own_word(bell, kind);
-    bool interrupted = false;
 
-    if (!wait_word(&word->value, &word->waiters, seen, deadline, &interrupted))
-        return false;
-    return !interrupted;
+    return wait_word(&word->value, &word->waiters, seen, deadline);
 }
 
+/* The one before may only be on its way from its commit to here, with the lock already given away: it
+ * is dead when the kernel says so. */
 bool bell_mark_writer(struct bell *bell)
 {
-    return atomic_exchange(&bell->shared->writer, (uint32_t)getpid()) != 0;
+    uint32_t self = (uint32_t)getpid();
+    uint32_t before = atomic_exchange(&bell->shared->writer, self);
+
+    return before != 0 && before != self && process_start((int32_t)before) == 0;
 }
 
 void bell_unmark_writer(struct bell *bell)
 {
     uint32_t self = (uint32_t)getpid();
 
-    /* The lock is free by now: the mark may be the next writer's already, and must stay. */
+    /* Not a mark that the next writer has left meanwhile. */
     atomic_compare_exchange_strong(&bell->shared->writer, &self, 0);
 }

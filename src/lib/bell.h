@@ -30,9 +30,11 @@ bool bell_wait(struct bell *bell, uint64_t seen, int64_t deadline);
 
 /* The word of a kind, given one if it has none. Its value now; take it before looking for work. */
 uint32_t bell_work(struct bell *bell, const char *kind);
-/* Wait until the word of `kind` is no longer `seen`. Returns early, and says false, at the deadline and
- * when a signal handler ran. */
-bool bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline);
+enum bell_end { BELL_RANG, BELL_TIME, BELL_SIGNAL };
+
+/* Wait until the word of `kind` is no longer `seen`: it rang, the deadline came, or a signal handler
+ * ran. */
+enum bell_end bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline);
 
 /* A writer that has begun leaves its mark until its commit is through. True when the one before
  * left its mark: it died, and what it wrote may not be on disk. */

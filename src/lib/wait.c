@@ -63,13 +63,11 @@ int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout)
         rc = claimable_now(table, kind, &claimable);
         if (rc || claimable)
             return rc;
-        int64_t now = clock_boot(), until = now + HEARTBEAT;
+        int64_t until = clock_boot() + HEARTBEAT;
         if (deadline >= 0 && deadline < until)
             until = deadline;
-        if (bell_wait_work(table->bell, kind, word, until))
-            continue;
-        now = clock_boot();
-        if (now < until || (deadline >= 0 && now >= deadline))
+        enum bell_end end = bell_wait_work(table->bell, kind, word, until);
+        if (end == BELL_SIGNAL || (end == BELL_TIME && until == deadline))
             return fail(JOBTAB_TIMEOUT, "no job of kind %s came", kind);
     }
     return rc;
