@@ -103,7 +103,9 @@ enum jobtab_format ending_format(const char **bytes, size_t *size)
     while (end > begin && memchr(space, end[-1], sizeof space - 1) != NULL)
         end--;
 
-    json_t *json = json_loadb(begin, (size_t)(end - begin), JSON_DECODE_ANY, NULL);
+    /* As the table will check it (whole numbers may be of any size). */
+    json_t *json = json_loadb(begin, (size_t)(end - begin),
+                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
     if (json != NULL) {
         json_decref(json);
         *bytes = begin;

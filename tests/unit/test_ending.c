@@ -86,6 +86,8 @@ static void output_is_json_text_or_bytes(void **state)
         {"{\"a\": [1, 2]}\n", "{\"a\": [1, 2]}", 14, JOBTAB_JSON},
         {" \r\n42\t", "42", 6, JOBTAB_JSON},
         {"null", "null", 4, JOBTAB_JSON},
+        {"123456789012345678901234567890", "123456789012345678901234567890", 30, JOBTAB_JSON},
+        {"\"\\u0000\"", "\"\\u0000\"", 8, JOBTAB_JSON},
         {"\"a word\"", "\"a word\"", 8, JOBTAB_JSON},
         {"{} {}", "{} {}", 5, JOBTAB_TEXT},
         {"{\"a\":", "{\"a\":", 5, JOBTAB_TEXT},
