@@ -22,8 +22,9 @@ check-system: $(fake_daemon)
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
 # HTTP
-EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_connections.py \
-	tests/system/test_http_jobs.py tests/system/test_http_latency.py
+EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_broken.py \
+	tests/system/test_http_connections.py tests/system/test_http_jobs.py \
+	tests/system/test_http_latency.py tests/system/writer_lock.py
 
 # A child that does what it is told, and many clients at once. The controls are the same clients
 # on a table with one thing left out: the oracle must notice.

@@ -99,6 +99,11 @@ def test_a_body_over_its_limit_is_413_whatever_its_size(daemon):
         is_problem(413, answer.headers, answer.body)
     answer = d.http.post("/run", {"params": {"a": "x" * 2000}})
     assert answer.status == 413 and "params" in answer.json()["detail"]
+    # One beyond all measure is refused by its announcement alone.
+    request = b"POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
+    status, head, body = raw(d.port, request)
+    assert status == 413 and b"application/problem+json" in head
+    assert json.loads(body)["status"] == 413
     assert d.http.get("/jobs").json()["jobs"] == []
     assert d.http.post("/run", {"params": {"a": "x" * 1000}}).status == 202
 
@@ -251,9 +256,10 @@ def test_requests_with_two_readings_are_400_and_the_connection_ends(daemon):
         b"GET /status/%00 HTTP/1.1\r\n" + host + b"\r\n",
         b"GET /status/a%2fcancel HTTP/1.1\r\n" + host + b"\r\n",
         b"GET /status/% HTTP/1.1\r\n" + host + b"\r\n",
-        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"POST /run HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\nx\r\n",
     ):
-        status, head, _ = raw(d.port, request)
+        status, head, body = raw(d.port, request)
         assert status == 400, (request, head)
         assert re.search(rb"(?i)\r\nconnection: close", head), (request, head)
+        assert b"application/problem+json" in head and json.loads(body)["status"] == 400
     assert d.http.get("/jobs").json()["jobs"] == []

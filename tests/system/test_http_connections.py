@@ -11,6 +11,7 @@ from signal import SIGQUIT
 import pytest
 
 from conftest import seconds, sh, wait_until
+from writer_lock import WriterLock
 
 HOST = b"Host: localhost\r\n"
 HEALTHZ = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -165,6 +166,23 @@ def test_http_2_is_served_where_a_listener_asks(daemon, certificate):
     ):
         done = subprocess.run([*curl, *request], capture_output=True, text=True)
         assert (done.stdout, done.stderr) == (expected, ""), (request, d.log())
+
+
+def test_an_http_2_request_that_leaves_before_its_commit_harms_nobody(daemon, certificate):
+    d = tls_daemon(daemon, certificate, "true")
+    worker = d.pids("worker")
+    with WriterLock(d.table):
+        for _ in range(3):
+            done = subprocess.run(
+                ["curl", "-sS", "--http2", "--max-time", "0.3", "--unix-socket",
+                 d.dir / "tls.sock", "--cacert", certificate[0], "https://localhost/run",
+                 "-H", "content-type: application/json", "-d", "{}"],
+                capture_output=True,
+            )  # fmt: skip
+            assert done.returncode == 28, "it should have waited for the lock in vain"
+    wait_until(lambda: d.mdb_stat()["pending"] == 3, what="the jobs are there all the same")
+    assert d.client().get("/readyz").status == 200
+    assert d.pids("worker") == worker
 
 
 def test_http_2_without_tls_is_not_understood(daemon):

@@ -115,6 +115,26 @@ def test_result_and_log_come_as_the_child_wrote_them(daemon):
     assert d.http.get(f"/status/{ids['text']}/result").headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_log_that_grows_is_not_a_304(daemon):
+    d = daemon(kinds={"talk": sh("echo one >&2; sleep 0.3; echo two >&2; sleep 60")})
+    path = f"/status/{d.submit()['job_id']}/log"
+
+    def log():
+        answer = d.http.get(path)
+        return answer if answer.status == 200 else None
+
+    tag = wait_until(log, what="a log").headers["etag"]
+
+    def grown():
+        answer = d.http.get(path, headers={"If-None-Match": tag})
+        assert answer.status in (200, 304)
+        return answer.body if answer.body == b"one\ntwo\n" else None
+
+    wait_until(grown, what="the second line")
+    tag = log().headers["etag"]
+    assert d.http.get(path, headers={"If-None-Match": tag}).status == 304
+
+
 def test_a_result_that_is_still_to_come_is_a_404_that_says_when_to_ask_again(daemon):
     d = daemon(runner_processes=0)
     job = d.submit()

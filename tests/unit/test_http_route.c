@@ -129,12 +129,16 @@ static void if_none_match_names_versions(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (etag_matches(cases[i].value, strlen(cases[i].value), 4711) != cases[i].matches)
+        if (etag_matches(cases[i].value, strlen(cases[i].value), "\"4711\"") != cases[i].matches)
             fail_msg("%s", cases[i].value);
     assert_int_equal(etag_format(UINT64_MAX, tag), 22);
     assert_string_equal(tag, "\"18446744073709551615\"");
     assert_int_equal(etag_format(0, tag), 3);
     assert_string_equal(tag, "\"0\"");
+    assert_int_equal(etag_format_pair(UINT64_MAX, UINT64_MAX, tag), 43);
+    assert_string_equal(tag, "\"18446744073709551615-18446744073709551615\"");
+    assert_int_equal(etag_format_pair(4711, 0, tag), 8);
+    assert_string_equal(tag, "\"4711-0\"");
 }
 
 int main(void)

@@ -21,6 +21,7 @@ static const struct {
     {409, "Conflict"},
     {413, "Content Too Large"},
     {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {500, "Internal Server Error"},
     {503, "Service Unavailable"},
@@ -67,7 +68,7 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type,
                        strlen(type));
     }
-    if (http->draining)
+    if (http->draining || http->broken)
         req->http1_is_persistent = 0;
     if (bodiless || h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD")))
         piece.len = 0;

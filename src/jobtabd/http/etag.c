@@ -1,29 +1,48 @@
-/* etag.c - a job's version as an entity tag. */
+/* etag.c - entity tags. */
 #include "etag.h"
 
 #include <string.h>
 
-size_t etag_format(uint64_t version, char text[ETAG_TEXT])
+static char *put_number(char *to, uint64_t number)
 {
     char digits[20];
-    size_t n = 0, size = 0;
+    size_t n = 0;
 
     do {
-        digits[n++] = (char)('0' + version % 10);
-        version /= 10;
-    } while (version > 0);
-    text[size++] = '"';
+        digits[n++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
     while (n > 0)
-        text[size++] = digits[--n];
-    text[size++] = '"';
-    text[size] = '\0';
-    return size;
+        *to++ = digits[--n];
+    return to;
 }
 
-bool etag_matches(const char *value, size_t size, uint64_t version)
+static size_t close_tag(char *tag, char *end)
 {
-    char tag[ETAG_TEXT];
-    size_t length = etag_format(version, tag);
+    end[0] = '"';
+    end[1] = '\0';
+    return (size_t)(end + 1 - tag);
+}
+
+size_t etag_format(uint64_t version, char tag[ETAG_TEXT])
+{
+    tag[0] = '"';
+    return close_tag(tag, put_number(tag + 1, version));
+}
+
+size_t etag_format_pair(uint64_t version, uint64_t size, char tag[ETAG_TEXT])
+{
+    char *dash;
+
+    tag[0] = '"';
+    dash = put_number(tag + 1, version);
+    *dash = '-';
+    return close_tag(tag, put_number(dash + 1, size));
+}
+
+bool etag_matches(const char *value, size_t size, const char *tag)
+{
+    size_t length = strlen(tag);
     const char *p = value, *end = value + size;
 
     while (p < end) {

@@ -23,9 +23,10 @@ struct http {
     h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
     const char *const *names; /* host names that are ours, ended by NULL */
     size_t changes;  /* handed to the table thread and not yet answered */
-    bool draining;  /* every answer closes its connection; not ready */
-    bool refusing;  /* changes are refused: the worker is about to leave */
-    bool broken;    /* the table is: nothing is answered but 503 */
+    /* The worker is on its way out: every answer closes its connection, and */
+    bool draining; /* it is not ready */
+    bool refusing; /* changes are refused */
+    bool broken;   /* the table is broken: nothing is answered but 503 */
 };
 
 /* The request in hand, while its handler runs. */
@@ -83,6 +84,9 @@ bool request_header(const h2o_req_t *req, const h2o_token_t *name, h2o_iovec_t *
 /* A problem of HTTP itself. `field` may be NULL. */
 void problem(struct http_call *call, int status, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Have the library's own refusals (413 of a body beyond measure, 400 of a bad length) told as
+ * problems. For the path that they are answered from. */
+void problem_register(h2o_pathconf_t *path);
 /* What the table said. `why` is jobtab_why() or the operation's. */
 void problem_error(struct http_call *call, int error, const char *why);
 

@@ -49,10 +49,8 @@ static json_t *text_value(const char *text)
     return value;
 }
 
-static void send_problem(struct http_call *call, int status, const char *type, const char *title,
-                         const char *field, const char *detail)
+static json_t *make(int status, const char *type, const char *title, const char *detail)
 {
-    char id[JOBTAB_ID_TEXT];
     json_t *root = json_object();
 
     json_object_set_new(root, "type", json_string(type));
@@ -60,20 +58,36 @@ static void send_problem(struct http_call *call, int status, const char *type, c
     json_object_set_new(root, "status", json_integer(status));
     if (detail[0] != '\0')
         json_object_set_new(root, "detail", text_value(detail));
+    return root;
+}
+
+/* As text that lives as long as the request; frees root. */
+static h2o_iovec_t body_of(h2o_req_t *req, json_t *root)
+{
+    size_t size = json_dumpb(root, NULL, 0, JSON_COMPACT);
+    char *body = answer_memory(req, size);
+
+    json_dumpb(root, body, size, JSON_COMPACT);
+    json_decref(root);
+    return h2o_iovec_init(body, size);
+}
+
+static void send_problem(struct http_call *call, int status, const char *type, const char *title,
+                         const char *field, const char *detail)
+{
+    char id[JOBTAB_ID_TEXT];
+    json_t *root = make(status, type, title, detail);
+
     if (field != NULL && field[0] != '\0')
         json_object_set_new(root, "field", text_value(field));
     if (call->has_id) {
         jobtab_id_format(&call->id, id);
         json_object_set_new(root, "job_id", json_string(id));
     }
-    size_t size = json_dumpb(root, NULL, 0, JSON_COMPACT);
-    char *body = answer_memory(call->req, size + 1);
-
-    json_dumpb(root, body, size, JSON_COMPACT);
-    json_decref(root);
+    h2o_iovec_t body = body_of(call->req, root);
     if (status == 503)
         answer_header(call->req, H2O_TOKEN_RETRY_AFTER, "%d", RETRY_SECONDS);
-    answer(call->http, call->req, status, PROBLEM_JSON, body, size);
+    answer(call->http, call->req, status, PROBLEM_JSON, body.base, body.len);
 }
 
 void problem(struct http_call *call, int status, const char *field, const char *format, ...)
@@ -101,4 +115,37 @@ void problem_error(struct http_call *call, int error, const char *why)
         sscanf(why, "%31[a-z_]:", field);
     snprintf(type, sizeof(type), TYPE_PREFIX "%s", row->name);
     send_problem(call, row->status, type, row->title, field, why);
+}
+
+/* -------------------------------------------------- the library's own refusals */
+
+/* It sends its whole text at once, and the head is made when that comes by. */
+static void send_retold(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t n,
+                        h2o_send_state_t state)
+{
+    char detail[256] = "";
+
+    if (n > 0)
+        snprintf(detail, sizeof(detail), "%.*s", (int)bufs[0].len, bufs[0].base);
+    h2o_iovec_t body =
+        body_of(req, make(req->res.status, "about:blank", answer_reason(req->res.status), detail));
+
+    req->res.content_length = body.len;
+    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
+                   H2O_STRLIT(PROBLEM_JSON), 1);
+    h2o_ostream_send_next(self, req, &body, n > 0, state);
+}
+
+static void retell(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    h2o_ostream_t *ostream = h2o_add_ostream(req, sizeof(*ostream), slot);
+
+    (void)self;
+    ostream->do_send = send_retold;
+    h2o_setup_next_ostream(req, &ostream->next);
+}
+
+void problem_register(h2o_pathconf_t *path)
+{
+    h2o_create_filter(path, sizeof(h2o_filter_t))->on_setup_ostream = retell;
 }

@@ -28,7 +28,7 @@
 #define FIRST_REQUEST 1000    /* ms that a drain leaves a connection which has asked nothing yet */
 #define TURN 1000             /* ms of a turn in which nothing happens */
 #define DRAIN_TURN 20         /* the same while connections are looked after */
-#define LEAVE 1000
+#define LEAVE 100           /* ms for the table thread to end, which waits for nothing by then */
 
 struct listener {
     h2o_accept_ctx_t accept;
@@ -286,7 +286,7 @@ static void name_all(struct server *server)
     server->http.names = names;
 }
 
-static int log_requests(struct server *server, h2o_pathconf_t *path)
+static int log_requests(struct server *server, h2o_hostconf_t *host)
 {
     const char *target = server->http.conf->access_log;
 
@@ -297,7 +297,8 @@ static int log_requests(struct server *server, h2o_pathconf_t *path)
         log_error("access_log %s: %s", target, strerror(errno));
         return -1;
     }
-    access_register(server->access, path);
+    access_register(server->access, &host->paths.entries[0]);
+    access_register(server->access, &host->fallback_path);
     return 0;
 }
 
@@ -330,7 +331,9 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
     struct handler *handler = (struct handler *)h2o_create_handler(path, sizeof(*handler));
     handler->super.on_req = on_request;
     handler->http = &server->http;
-    if (log_requests(server, path) != 0)
+    /* What the library refuses by itself is answered from the fallback path. */
+    problem_register(&host->fallback_path);
+    if (log_requests(server, host) != 0)
         return NULL;
 
     h2o_context_init(&server->context, loop, &server->config);

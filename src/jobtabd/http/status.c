@@ -11,16 +11,14 @@
 #define LOG_MAX (64u << 20) /* more than any table keeps of one log */
 
 /* If-None-Match; true when that has answered the request. */
-static bool not_modified(struct http_call *call, const struct jobtab_job *job)
+static bool not_modified(struct http_call *call, const char *tag)
 {
     h2o_iovec_t known;
-    char etag[ETAG_TEXT];
 
     if (!request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known) ||
-        !etag_matches(known.base, known.len, job->version))
+        !etag_matches(known.base, known.len, tag))
         return false;
-    etag_format(job->version, etag);
-    answer_header(call->req, H2O_TOKEN_ETAG, "%s", etag);
+    answer_header(call->req, H2O_TOKEN_ETAG, "%s", tag);
     answer(call->http, call->req, 304, NULL, NULL, 0);
     return true;
 }
@@ -28,13 +26,14 @@ static bool not_modified(struct http_call *call, const struct jobtab_job *job)
 void http_status(struct http_call *call)
 {
     struct jobtab_job job;
-    char *params = NULL, *result = NULL;
+    char *params = NULL, *result = NULL, tag[ETAG_TEXT];
     h2o_iovec_t known;
     int error;
 
-    if (request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known)) {
-        error = jobtab_get(call->http->table, &call->id, &job);
-        if (error == JOBTAB_OK && not_modified(call, &job))
+    if (request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known) &&
+        jobtab_get(call->http->table, &call->id, &job) == JOBTAB_OK) {
+        etag_format(job.version, tag);
+        if (not_modified(call, tag))
             return;
     }
     error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
@@ -56,14 +55,13 @@ static void none(struct http_call *call, const struct jobtab_job *job, const cha
 }
 
 /* Bytes that a child wrote: no browser shall guess that they are a page. */
-static void answer_raw(struct http_call *call, const struct jobtab_job *job, const char *type,
+static void answer_raw(struct http_call *call, const char *tag, const char *type,
                        const char *bytes, size_t size)
 {
-    char etag[ETAG_TEXT], *body = answer_memory(call->req, size);
+    char *body = answer_memory(call->req, size);
 
     h2o_memcpy(body, bytes, size);
-    etag_format(job->version, etag);
-    answer_header(call->req, H2O_TOKEN_ETAG, "%s", etag);
+    answer_header(call->req, H2O_TOKEN_ETAG, "%s", tag);
     h2o_add_header_by_str(&call->req->pool, &call->req->res.headers,
                           H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
     answer(call->http, call->req, 200, type, body, size);
@@ -77,15 +75,18 @@ void http_result(struct http_call *call)
         [JOBTAB_BYTES] = "application/octet-stream",
     };
     struct jobtab_job job;
-    char *params = NULL, *result = NULL;
+    char *params = NULL, *result = NULL, tag[ETAG_TEXT];
     int error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
 
-    if (error != JOBTAB_OK)
+    if (error != JOBTAB_OK) {
         problem_error(call, error, jobtab_why());
-    else if (job.result_format == JOBTAB_NONE)
+    } else if (job.result_format == JOBTAB_NONE) {
         none(call, &job, "result");
-    else if (!not_modified(call, &job))
-        answer_raw(call, &job, types[job.result_format], result, job.result_size);
+    } else {
+        etag_format(job.version, tag);
+        if (!not_modified(call, tag))
+            answer_raw(call, tag, types[job.result_format], result, job.result_size);
+    }
     free(params);
     free(result);
 }
@@ -94,7 +95,7 @@ void http_log(struct http_call *call)
 {
     struct jobtab_job job;
     uint64_t offset = 0;
-    char *bytes = NULL;
+    char *bytes = NULL, tag[ETAG_TEXT];
     size_t size;
     int error = jobtab_get(call->http->table, &call->id, &job);
 
@@ -102,15 +103,19 @@ void http_log(struct http_call *call)
         none(call, &job, "log");
         return;
     }
-    if (error == JOBTAB_OK && not_modified(call, &job))
-        return;
-    if (error == JOBTAB_OK)
+    if (error == JOBTAB_OK) {
+        /* A log grows without a new version. What is read now may be longer than its tag says:
+         * then the next request gets it once more, and never too little. */
+        etag_format_pair(job.version, job.log_end, tag);
+        if (not_modified(call, tag))
+            return;
         error = jobtab_read(call->http->table, &call->id, JOBTAB_LOGTEXT, &offset, LOG_MAX, &bytes,
                             &size);
+    }
     if (error != JOBTAB_OK) {
         problem_error(call, error, jobtab_why());
         return;
     }
-    answer_raw(call, &job, "text/plain; charset=utf-8", bytes, size);
+    answer_raw(call, tag, "text/plain; charset=utf-8", bytes, size);
     free(bytes);
 }
