@@ -22,6 +22,7 @@
 #include "role.h"
 
 #define HEARTBEAT 1000   /* ms between sweeps when nothing happens */
+#define SHORTEST 20      /* ms; an instant that passed and left nothing to do is not asked again at once */
 #define BELL_GAP 200     /* ms between sweeps that follow changes, however many there are */
 #define BUDGET 256       /* jobs moved in one transaction */
 #define RUNNING_SEEN 512 /* running jobs remembered, to name those that lost their owner */
@@ -93,7 +94,7 @@ static int sweep(struct keeper *keeper)
     } while (swept.more && role_stopping(keeper->role) == ROLE_GO_ON);
 
     int64_t left = swept.next != 0 ? swept.next - jobtab_now() : HEARTBEAT;
-    return left < 1 ? 1 : left > HEARTBEAT ? HEARTBEAT : (int)left;
+    return left < SHORTEST ? SHORTEST : left > HEARTBEAT ? HEARTBEAT : (int)left;
 }
 
 static void sleep_for(struct keeper *keeper, int ms)

@@ -35,7 +35,7 @@
 #define LOOK_EVERY 50       /* ms between two looks at what runs */
 #define CLAIMS 8            /* of one kind in one batch: runners beside us want some, too */
 #define AFTER_ERROR 1000    /* ms before the table is written again after it failed */
-#define STOP_GRACE 3000     /* ms that a child has, when we are told to go at once */
+#define STOP_GRACE 3000     /* ms that a child has at most, when we are told to go at once */
 #define LEAVE_AFTER 6000    /* ms after which we go, recorded or not */
 
 struct kind_slots {
@@ -132,21 +132,20 @@ static void stop_gently(struct runner *runner, int64_t now)
     log_notice("ending when the running jobs have ended");
     runner->stopping = ROLE_QUIT;
     runner->stop_by = now + runner->role->conf->shutdown_timeout;
-    warm_stop(runner->warm, SIGQUIT, INT64_MAX);
+    warm_quit(runner->warm);
 }
 
 static void stop_now(struct runner *runner, int64_t now)
 {
-    int64_t grace;
-
     log_notice("stopping; %zu jobs are handed back", runner->n_children);
     runner->stopping = ROLE_TERM;
     runner->stop_by = now + LEAVE_AFTER;
     for (size_t i = 0; i < runner->n_children; i++) {
-        grace = child_kind(runner->children[i])->kill_after;
-        child_stop(runner->children[i], ENDING_SHUTDOWN, grace < STOP_GRACE ? grace : STOP_GRACE);
+        int64_t kill_after = child_kind(runner->children[i])->kill_after;
+        child_stop(runner->children[i], ENDING_SHUTDOWN,
+                   kill_after < STOP_GRACE ? kill_after : STOP_GRACE);
     }
-    warm_stop(runner->warm, SIGTERM, STOP_GRACE);
+    warm_stop(runner->warm, STOP_GRACE);
 }
 
 static void heed_stop(struct runner *runner, int64_t now)
@@ -371,7 +370,7 @@ static void turn(struct runner *runner)
 
 int runner_main(struct role *role)
 {
-    static struct runner runner; /* the threads that outlive this function see parts of it */
+    static struct runner runner; /* what its threads use stays reachable when this returns */
 
     role_begin(role);
     signal(SIGPIPE, SIG_IGN);

@@ -387,11 +387,20 @@ void warm_swept(struct warm *warm)
 
 /* --------------------------------------------------------------------- stopping */
 
-void warm_stop(struct warm *warm, int signal, int64_t kill_after)
+void warm_quit(struct warm *warm)
 {
     warm->stopping = true;
     for (size_t i = 0; i < warm->n; i++)
-        tell(&warm->children[i], signal, kill_after);
+        tell(&warm->children[i], SIGQUIT, INT64_MAX);
+}
+
+void warm_stop(struct warm *warm, int64_t longest)
+{
+    warm->stopping = true;
+    for (size_t i = 0; i < warm->n; i++) {
+        int64_t kill_after = warm->children[i].kind->kill_after;
+        tell(&warm->children[i], SIGTERM, kill_after < longest ? kill_after : longest);
+    }
 }
 
 void warm_kill(struct warm *warm)

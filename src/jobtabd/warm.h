@@ -31,9 +31,10 @@ void warm_offer(struct warm *warm);
 /* The sweep is done: reap those it was for, and start others in their place. */
 void warm_swept(struct warm *warm);
 
-/* No more are started. `signal` goes to each, SIGQUIT: end the current job, SIGTERM: stop it; after
- * `kill_after` ms, SIGKILL (INT64_MAX: never). */
-void warm_stop(struct warm *warm, int signal, int64_t kill_after);
+/* No more are started from here on. Each may end its current job. */
+void warm_quit(struct warm *warm);
+/* Each is told to stop its current job, and has its kind's kill_after, at most `longest` ms. */
+void warm_stop(struct warm *warm, int64_t longest);
 /* SIGKILL to all, at once. */
 void warm_kill(struct warm *warm);
 /* All have ended and were reaped. */

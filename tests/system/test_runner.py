@@ -157,6 +157,36 @@ def test_a_failure_says_why(daemon, text, reason, error):
     assert job["result"] is None
 
 
+@pytest.fixture
+def small_cgroup():
+    """A control group with 32 MB, of either version; where none can be made there is no test."""
+    for top, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        path = f"{top}/jobtab-test-{os.getpid()}"
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        try:
+            with open(f"{path}/{limit}", "w") as file:
+                file.write("32M")
+        except OSError:
+            os.rmdir(path)
+            continue
+        yield path
+        # A process that was in it may take a moment to be gone from it.
+        wait_until(lambda: not open(f"{path}/cgroup.procs").read(), 5)
+        os.rmdir(path)
+        return
+    pytest.skip("no control group with a memory limit can be made here")
+
+
+def test_a_child_that_the_kernel_kills_for_memory_says_so(daemon, small_cgroup):
+    eat = "/usr/bin/python3 -c 'x = bytearray(200 << 20)'"
+    d = daemon(kinds={"eat": sh(f"echo $$ > {small_cgroup}/cgroup.procs && exec {eat}", max_attempts=1)})
+    job = run(d, "eat")
+    assert (job["status"], job["reason"]) == ("failed", "oom")
+
+
 def test_a_result_over_the_limit_fails_and_ends_the_child(daemon):
     d = daemon(
         kinds={"big": sh("yes >&1; sleep 1000"), "fits": sh("head -c 65536 /dev/zero | tr '\\0' x")},
