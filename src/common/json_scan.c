@@ -101,8 +101,8 @@ static bool escape(struct scan *scan)
     if (code > 0xdbff || scan->end - scan->p < 6 || scan->p[0] != '\\' || scan->p[1] != 'u')
         return wrong(scan, "the other half of a surrogate pair");
     scan->p += 2;
-    return unit(scan, &code) &&
-           ((code >= 0xdc00 && code <= 0xdfff) || wrong(scan, "the other half of a surrogate pair"));
+    return unit(scan, &code) && ((code >= 0xdc00 && code <= 0xdfff) ||
+                                 wrong(scan, "the other half of a surrogate pair"));
 }
 
 /* One character of two to four bytes. */
@@ -110,7 +110,10 @@ static bool utf8(struct scan *scan)
 {
     const unsigned char *p = (const unsigned char *)scan->p;
     size_t left = (size_t)(scan->end - scan->p);
-    size_t n = *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+    size_t n = *p >= 0xc2 && *p < 0xe0   ? 2
+               : *p >= 0xe0 && *p < 0xf0 ? 3
+               : *p >= 0xf0 && *p < 0xf5 ? 4
+                                         : 0;
 
     if (n == 0 || n > left)
         return wrong(scan, "UTF-8");

@@ -1,5 +1,5 @@
-/* json_scan.h - JSON text checked and taken apart in place: nothing is built, nothing allocated. Some
- * hundred times faster than a parser, for those who only need to know that it is JSON. */
+/* json_scan.h - JSON text checked and taken apart in place: nothing is built, nothing allocated.
+ * Tens of times faster than a parser, for those who only need to know that it is JSON. */
 #ifndef JSON_SCAN_H
 #define JSON_SCAN_H
 

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <h2o.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -35,14 +34,6 @@ struct worker {
     int64_t deadline; /* of the stop, on the monotonic clock */
 };
 
-static int64_t monotonic(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void stop(struct worker *worker, enum role_stop how)
 {
     if (how <= worker->stop)
@@ -50,10 +41,10 @@ static void stop(struct worker *worker, enum role_stop how)
     worker->stop = how;
     if (how == ROLE_QUIT) {
         server_drain(worker->server);
-        worker->deadline = monotonic() + worker->role->conf->shutdown_timeout;
+        worker->deadline = server_now() + worker->role->conf->shutdown_timeout;
     } else {
         server_refuse(worker->server);
-        worker->deadline = monotonic() + TERM_GRACE;
+        worker->deadline = server_now() + TERM_GRACE;
     }
 }
 
@@ -81,7 +72,7 @@ static bool stopped(const struct worker *worker)
 {
     if (worker->stop == ROLE_GO_ON)
         return false;
-    if (monotonic() >= worker->deadline) {
+    if (server_now() >= worker->deadline) {
         if (worker->stop == ROLE_QUIT)
             log_warn("%zu connections are cut after shutdown_timeout",
                      server_connections(worker->server));

@@ -226,7 +226,8 @@ def test_a_change_from_another_site_is_403(daemon):
     d = daemon(runner_processes=0)
     job = d.submit()["job_id"]
     own = f"http://127.0.0.1:{d.port}"
-    for origin in ("http://evil.example", "null", f"http://127.0.0.1:{d.port + 1}", "https://127.0.0.1"):
+    neighbour = f"http://127.0.0.1:{d.port + 1}"
+    for origin in ("http://evil.example", "null", neighbour, "https://127.0.0.1"):
         headers = {"Origin": origin}
         assert d.http.post("/run", {}, headers=headers).status == 403, origin
         assert d.http.post(f"/status/{job}/cancel", headers=headers).status == 403
@@ -248,7 +249,8 @@ def test_requests_with_two_readings_are_400_and_the_connection_ends(daemon):
         b"POST /run HTTP/1.1\r\n" + host + b"Content-Length: x\r\n\r\n",
         b"POST /run HTTP/1.1\r\n" + host
         + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-        b"POST /run HTTP/1.0\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"POST /run HTTP/1.0\r\n" + host
+        + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         b"POST /run HTTP/1.1\r\n" + host + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
         b"GET http://localhost/healthz HTTP/1.1\r\n" + host + b"\r\n",
         b"OPTIONS * HTTP/1.1\r\n" + host + b"\r\n",

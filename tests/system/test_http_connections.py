@@ -31,7 +31,8 @@ def read_answers(sock, n):
             assert line, f"closed after {head!r}"
             head += line
         length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        answers.append((int(head.split()[1]), head, file.read(int(length.group(1)) if length else 0)))
+        body = file.read(int(length.group(1))) if length else b""
+        answers.append((int(head.split()[1]), head, body))
     return answers
 
 

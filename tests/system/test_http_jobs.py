@@ -112,7 +112,8 @@ def test_result_and_log_come_as_the_child_wrote_them(daemon):
     assert part("nothing", "result")[0] == 404
     answer = d.http.get(f"/status/{ids['nothing']}/log")
     assert answer.status == 404 and "retry-after" not in answer.headers
-    assert d.http.get(f"/status/{ids['text']}/result").headers["x-content-type-options"] == "nosniff"
+    headers = d.http.get(f"/status/{ids['text']}/result").headers
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_log_that_grows_is_not_a_304(daemon):

@@ -71,12 +71,12 @@ def test_reads_are_fast_while_another_process_holds_the_writer_lock(daemon):
 def test_more_changes_than_may_wait_are_503_and_reads_go_on(daemon):
     d = daemon(runner_processes=0, body_max="2m", table={"params_max": "2m"})
     body = b'{"params": {"a": "' + b"x" * (1 << 20) + b'"}}'
-    request = (b"POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+    head = b"POST /run HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     socks = []
     with WriterLock(d.table):
         for _ in range(70):  # 64 MiB may wait
             sock = socket.create_connection(("127.0.0.1", d.port), timeout=seconds(20))
-            sock.sendall(request)
+            sock.sendall(head + body)
             socks.append(sock)
 
         def refused():

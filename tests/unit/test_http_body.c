@@ -106,8 +106,8 @@ static void an_object_keeps_its_bytes(void **state)
 
 static void what_is_not_json_is_a_400_with_its_position(void **state)
 {
-    static const char *const texts[] = {"{", "nonsense", "{\"name\": }", "{}x", "{\"name\": \"\xff\"}",
-                                        "{'name': 1}"};
+    static const char *const texts[] = {
+        "{", "nonsense", "{\"name\": }", "{}x", "{\"name\": \"\xff\"}", "{'name': 1}"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

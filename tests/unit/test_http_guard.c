@@ -66,7 +66,8 @@ static void a_head_with_two_readings_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(heads); i++)
         assert_non_null(head(heads[i], true));
-    assert_non_null(head("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", false));
+    assert_non_null(
+        head("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", false));
 }
 
 static void a_body_is_not_taken_for_headers(void **state)
@@ -77,8 +78,8 @@ static void a_body_is_not_taken_for_headers(void **state)
 
 static void paths_that_can_be_read_two_ways_are_refused(void **state)
 {
-    static const char *const bad[] = {"",        "status", "*",      "http://a/", "/a%00b", "/a%2Fb",
-                                      "/a%2fb", "/a%5cb", "/a%",     "/a%4",      "/%zz",   "/%4?41"};
+    static const char *const bad[] = {"",       "status", "*",   "http://a/", "/a%00b", "/a%2Fb",
+                                      "/a%2fb", "/a%5cb", "/a%", "/a%4",      "/%zz",   "/%4?41"};
     static const char *const good[] = {"/", "/a%20b", "/a?b=%2F%00%", "/%41"};
 
     (void)state;
@@ -96,10 +97,18 @@ static void hosts_are_addresses_localhost_or_names_of_ours(void **state)
     static const char *const good[] = {"localhost",  "LocalHost:80", "127.0.0.1:8080", "10.1.2.3",
                                        "[::1]:8080", "[::1]",        "a.localhost",    "build7:1",
                                        "BUILD7",     "127.0.0.1:"};
-    static const char *const bad[] = {"",          ":80",           "evil.example",   "evil.example:8080",
-                                      "localhost.evil.example", "127.0.0.1.evil.example",
-                                      "[::1",      "[::1]x",        "127.0.0.1:80a",  "build77",
-                                      "localhost@evil.example", ".localhost"};
+    static const char *const bad[] = {"",
+                                      ":80",
+                                      "evil.example",
+                                      "evil.example:8080",
+                                      "localhost.evil.example",
+                                      "127.0.0.1.evil.example",
+                                      "[::1",
+                                      "[::1]x",
+                                      "127.0.0.1:80a",
+                                      "build77",
+                                      "localhost@evil.example",
+                                      ".localhost"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(good); i++)

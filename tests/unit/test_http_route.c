@@ -23,8 +23,8 @@ static const struct {
 
 static enum route_found find(const char *method, const char *path, struct route_match *match)
 {
-    return route_find(rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), method,
-                      strlen(method), path, strlen(path), match);
+    return route_find(rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), method, strlen(method),
+                      path, strlen(path), match);
 }
 
 static void a_path_and_a_method_find_their_row(void **state)
@@ -48,8 +48,10 @@ static void a_path_and_a_method_find_their_row(void **state)
 
 static void no_other_path_is_known(void **state)
 {
-    static const char *const paths[] = {"/", "/job", "/jobs/", "/jobss", "/status", "/status/",
-                                        "/status//cancel", "/status/x/cancel/", "/status/x/y"};
+    static const char *const paths[] = {
+        "/",          "/job",     "/jobs/",          "/jobss",
+        "/status",    "/status/", "/status//cancel", "/status/x/cancel/",
+        "/status/x/y"};
     struct route_match match;
 
     (void)state;
@@ -120,10 +122,18 @@ static void if_none_match_names_versions(void **state)
         const char *value;
         bool matches;
     } cases[] = {
-        {"\"4711\"", true},         {"W/\"4711\"", true},     {"*", true},
-        {"\"1\", \"4711\"", true},  {"\"1\",W/\"4711\"", true}, {"\"471\"", false},
-        {"\"47110\"", false},       {"4711", false},          {"", false},
-        {"\"4711", false},          {"\"1\" x", false},       {"W/", false},
+        {"\"4711\"", true},
+        {"W/\"4711\"", true},
+        {"*", true},
+        {"\"1\", \"4711\"", true},
+        {"\"1\",W/\"4711\"", true},
+        {"\"471\"", false},
+        {"\"47110\"", false},
+        {"4711", false},
+        {"", false},
+        {"\"4711", false},
+        {"\"1\" x", false},
+        {"W/", false},
     };
     char tag[ETAG_TEXT];
 

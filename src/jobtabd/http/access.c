@@ -19,9 +19,9 @@
 
 #include "log.h"
 
-#define BUFFER_SIZE (256u << 10)
+#define BUFFER_SIZE   (256u << 10)
 #define LINE_MAX_SIZE 1024
-#define PATH_SHOWN 512
+#define PATH_SHOWN    512
 
 struct access {
     int fd;
@@ -135,15 +135,13 @@ static void log_access(h2o_logger_t *super, h2o_req_t *req)
     int size = snprintf(line, sizeof(line), "%s - - [%s] \"%.*s %.*s HTTP/%d.%d\" %d %zu %lld\n",
                         peer, req->processed_at.str != NULL ? req->processed_at.str->log : "-",
                         (int)method_size, method, (int)path_size, path, req->version >> 8,
-                        req->version & 0xff, req->res.status, req->bytes_sent,
-                        (long long)duration);
+                        req->version & 0xff, req->res.status, req->bytes_sent, (long long)duration);
     add_line(logger->access, line, (size_t)size);
 }
 
 void access_register(struct access *access, h2o_pathconf_t *path)
 {
-    struct access_logger *logger =
-        (struct access_logger *)h2o_create_logger(path, sizeof(*logger));
+    struct access_logger *logger = (struct access_logger *)h2o_create_logger(path, sizeof(*logger));
 
     logger->super.log_access = log_access;
     logger->access = access;

@@ -50,8 +50,8 @@ static bool read_string(const struct body_field *field, const json_t *json,
     return true;
 }
 
-static bool read_whole(const struct body_field *field, const json_t *json,
-                       struct body_value *value, struct body_fault *fault)
+static bool read_whole(const struct body_field *field, const json_t *json, struct body_value *value,
+                       struct body_fault *fault)
 {
     double number = json_number_value(json);
 
@@ -75,8 +75,7 @@ static bool read_duration(const struct body_field *field, const json_t *json,
         if (strlen(json_string_value(json)) != json_string_length(json) ||
             units_duration(json_string_value(json), &value->number) != 0)
             return refuse(fault, 422, field->name,
-                          "%s must be a duration such as \"90s\", \"10m\" or \"24h\"",
-                          field->name);
+                          "%s must be a duration such as \"90s\", \"10m\" or \"24h\"", field->name);
         return true;
     }
     if (!json_is_number(json))

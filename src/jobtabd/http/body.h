@@ -29,7 +29,7 @@ struct body_value {
 
 #define BODY_FIELD_MAX 64
 struct body_fault {
-    int status; /* 400: no JSON; 422: JSON, but not what is asked for */
+    int status;                 /* 400: no JSON; 422: JSON, but not what is asked for */
     char field[BODY_FIELD_MAX]; /* or "" */
     char detail[256];
 };

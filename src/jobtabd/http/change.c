@@ -13,8 +13,8 @@ struct change {
     struct writer_call write; /* first: the table thread knows it by this */
     struct jobtab_job job;
     struct http *http;
-    h2o_req_t *req;       /* NULL: gone */
-    struct change **tie;  /* in the request's pool */
+    h2o_req_t *req;      /* NULL: gone */
+    struct change **tie; /* in the request's pool */
     change_answer_fn *answer;
     void *memory;
 };

@@ -21,8 +21,8 @@ struct http {
     struct jobtab *table;
     struct writer *writer;
     h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
-    const char *const *names; /* host names that are ours, ended by NULL */
-    size_t changes;  /* handed to the table thread and not yet answered */
+    const char *const *names;             /* host names that are ours, ended by NULL */
+    size_t changes;                       /* handed to the table thread and not yet answered */
     /* The worker is on its way out: every answer closes its connection, and */
     bool draining; /* it is not ready */
     bool refusing; /* changes are refused */
@@ -45,15 +45,15 @@ struct http_call {
 void http_dispatch(struct http *http, h2o_req_t *req, bool any_host);
 
 /* The handlers, by file. */
-void http_run(struct http_call *call);         /* run.c */
-void http_status(struct http_call *call);      /* status.c */
+void http_run(struct http_call *call);    /* run.c */
+void http_status(struct http_call *call); /* status.c */
 void http_result(struct http_call *call);
 void http_log(struct http_call *call);
-void http_jobs(struct http_call *call);        /* jobs.c */
-void http_cancel(struct http_call *call);      /* change.c */
+void http_jobs(struct http_call *call);   /* jobs.c */
+void http_cancel(struct http_call *call); /* change.c */
 void http_retry(struct http_call *call);
 void http_delete(struct http_call *call);
-void http_healthz(struct http_call *call);     /* health.c */
+void http_healthz(struct http_call *call); /* health.c */
 void http_readyz(struct http_call *call);
 
 /* ------------------------------------------------------------------ answer.c */

@@ -7,7 +7,7 @@
 #include "query.h"
 
 #define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
+#define LIMIT_MAX     1000
 
 struct page {
     struct jobtab_filter filter;

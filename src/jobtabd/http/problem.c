@@ -8,8 +8,8 @@
 #include "http.h"
 #include "log.h"
 
-#define PROBLEM_JSON "application/problem+json"
-#define TYPE_PREFIX "urn:jobtab:problem:"
+#define PROBLEM_JSON  "application/problem+json"
+#define TYPE_PREFIX   "urn:jobtab:problem:"
 #define RETRY_SECONDS 1
 
 /* What the table's errors are in HTTP. The names are part of the interface: programs tell one 422
@@ -131,8 +131,8 @@ static void send_retold(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, 
         body_of(req, make(req->res.status, "about:blank", answer_reason(req->res.status), detail));
 
     req->res.content_length = body.len;
-    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
-                   H2O_STRLIT(PROBLEM_JSON), 1);
+    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, H2O_STRLIT(PROBLEM_JSON),
+                   1);
     h2o_ostream_send_next(self, req, &body, n > 0, state);
 }
 

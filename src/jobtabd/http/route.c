@@ -40,8 +40,7 @@ enum route_found route_find(const void *rows, size_t n, size_t stride, const cha
             asked = i;
     match->allowed = 0;
     for (size_t row = 0; row < n; row++) {
-        const struct route_pattern *pattern =
-            (const void *)((const char *)rows + row * stride);
+        const struct route_pattern *pattern = (const void *)((const char *)rows + row * stride);
 
         if (!fits(pattern->path, path, path_size, match))
             continue;

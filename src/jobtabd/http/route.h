@@ -14,8 +14,8 @@ struct route_pattern {
 };
 
 struct route_match {
-    size_t row;       /* ROUTE_FOUND: of the pattern that fits */
-    const char *id;   /* ROUTE_FOUND: what stands for {id}, or NULL when the pattern has none */
+    size_t row;     /* ROUTE_FOUND: of the pattern that fits */
+    const char *id; /* ROUTE_FOUND: what stands for {id}, or NULL when the pattern has none */
     size_t id_size;
     unsigned allowed; /* ROUTE_NO_METHOD: a bit for each method that the path takes */
 };

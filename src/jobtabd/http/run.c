@@ -44,7 +44,8 @@ static bool read_kind(struct http_call *call, const struct body_value *value,
     return false;
 }
 
-/* The key of the Idempotency-Key header, with or without the quotes of its draft, or of the body. */
+/* The key of the Idempotency-Key header, with or without the quotes of its draft, or of the body.
+ */
 static bool read_key(struct http_call *call, const struct body_value *value, const char **key,
                      size_t *size)
 {
@@ -122,8 +123,8 @@ void http_run(struct http_call *call)
     struct body_fault fault;
     const char *key;
     size_t key_size;
-    struct body *body = body_read(call->req->entity.base, call->req->entity.len, fields, FIELDS,
-                                  values, &fault);
+    struct body *body =
+        body_read(call->req->entity.base, call->req->entity.len, fields, FIELDS, values, &fault);
 
     if (body == NULL) {
         problem(call, fault.status, fault.field, "%s", fault.detail);

@@ -21,14 +21,14 @@
 #include "writer.h"
 
 #define BODY_ABOVE_LIMIT (16u << 20)
-#define ACCEPT_BATCH 16
-#define PAUSE 100             /* ms without accepting when descriptors are out */
-#define REQUEST_TIMEOUT 30000 /* ms for a request to come in whole; also of an idle connection */
-#define WRITE_TIMEOUT 30000   /* ms that a peer may leave sent bytes unacknowledged */
-#define FIRST_REQUEST 1000    /* ms that a drain leaves a connection which has asked nothing yet */
-#define TURN 1000             /* ms of a turn in which nothing happens */
-#define DRAIN_TURN 20         /* the same while connections are looked after */
-#define LEAVE 100           /* ms for the table thread to end, which waits for nothing by then */
+#define ACCEPT_BATCH     16
+#define PAUSE            100   /* ms without accepting when descriptors are out */
+#define REQUEST_TIMEOUT  30000 /* ms for a request to come in whole; also of an idle connection */
+#define WRITE_TIMEOUT    30000 /* ms that a peer may leave sent bytes unacknowledged */
+#define FIRST_REQUEST    1000  /* ms that a drain leaves a connection which has asked nothing yet */
+#define TURN             1000  /* ms of a turn in which nothing happens */
+#define DRAIN_TURN       20    /* the same while connections are looked after */
+#define LEAVE            100   /* ms for the table thread to end, which waits for nothing by then */
 
 struct listener {
     h2o_accept_ctx_t accept;
@@ -64,7 +64,7 @@ struct server {
     char hostname[256];
 };
 
-static int64_t monotonic(void)
+int64_t server_now(void)
 {
     struct timespec now;
 
@@ -135,7 +135,7 @@ static void on_accept(h2o_socket_t *sock, const char *error)
             begin(listener, accepted);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_warn("accept: %s; pausing", strerror(errno));
-            server->paused_until = monotonic() + PAUSE;
+            server->paused_until = server_now() + PAUSE;
             accept_on(server, false);
             return;
         } else if (errno != ECONNABORTED && errno != EINTR) {
@@ -172,7 +172,7 @@ static bool is_http2(const struct connection *connection)
  * being read or answered stands in the input until it is done with. HTTP/2 has GOAWAY. */
 static void shut_idle(struct server *server)
 {
-    bool patient = monotonic() - server->drain_began < FIRST_REQUEST;
+    bool patient = server_now() - server->drain_began < FIRST_REQUEST;
 
     for (h2o_linklist_t *link = server->connections.next; link != &server->connections;
          link = link->next) {
@@ -190,7 +190,7 @@ void server_drain(struct server *server)
     if (server->drain_began != 0)
         return;
     accept_on(server, false);
-    server->drain_began = monotonic();
+    server->drain_began = server_now();
     server->http.draining = true;
     for (size_t i = 0; i < server->n_listeners; i++)
         h2o_socket_close(server->listeners[i].sock); /* our copy: the master holds its own */
@@ -211,7 +211,7 @@ int server_turn(struct server *server)
     writer_flush(server->http.writer);
     if (server->paused_until != 0) {
         wait = PAUSE;
-        if (monotonic() >= server->paused_until) {
+        if (server_now() >= server->paused_until) {
             server->paused_until = 0;
             accept_on(server, true);
         }
@@ -256,14 +256,12 @@ static void listen_all(struct server *server, const int *listeners, SSL_CTX *con
         struct listener *listener = &server->listeners[i];
 
         *listener = (struct listener){
-            .accept = {.ctx = &server->context,
-                       .hosts = server->config.hosts,
-                       .ssl_ctx = tls[i]},
+            .accept = {.ctx = &server->context, .hosts = server->config.hosts, .ssl_ctx = tls[i]},
             .server = server,
             .is_unix = strncmp(conf->listens[i].address, "unix:", 5) == 0,
         };
-        listener->sock = h2o_evloop_socket_create(server->context.loop, listeners[i],
-                                                  H2O_SOCKET_FLAG_DONT_READ);
+        listener->sock =
+            h2o_evloop_socket_create(server->context.loop, listeners[i], H2O_SOCKET_FLAG_DONT_READ);
         listener->sock->data = listener;
     }
 }

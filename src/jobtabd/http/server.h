@@ -5,6 +5,7 @@
 #include <h2o.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct conf;
 struct jobtab;
@@ -24,6 +25,9 @@ int server_turn(struct server *server);
 void server_drain(struct server *server);
 /* Drain, and refuse changes. */
 void server_refuse(struct server *server);
+
+/* Milliseconds of the monotonic clock, which deadlines are kept on. */
+int64_t server_now(void);
 
 size_t server_connections(const struct server *server);
 /* Changes that wait for their commit. */

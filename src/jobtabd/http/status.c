@@ -8,7 +8,7 @@
 #include "http.h"
 
 #define POLL_SECONDS 1
-#define LOG_MAX (64u << 20) /* more than any table keeps of one log */
+#define LOG_MAX      (64u << 20) /* more than any table keeps of one log */
 
 /* If-None-Match; true when that has answered the request. */
 static bool not_modified(struct http_call *call, const char *tag)
@@ -55,8 +55,8 @@ static void none(struct http_call *call, const struct jobtab_job *job, const cha
 }
 
 /* Bytes that a child wrote: no browser shall guess that they are a page. */
-static void answer_raw(struct http_call *call, const char *tag, const char *type,
-                       const char *bytes, size_t size)
+static void answer_raw(struct http_call *call, const char *tag, const char *type, const char *bytes,
+                       size_t size)
 {
     char *body = answer_memory(call->req, size);
 
