@@ -105,7 +105,7 @@ static int daemonize(void)
     }
     if (pid > 0) {
         close(started[1]);
-        exit(await_start(started[0], pid));
+        _exit(await_start(started[0], pid)); /* what main holds is the daemon's to free */
     }
     close(started[0]);
     setsid();

@@ -35,7 +35,7 @@ struct shared {
     atomic_flag lock;
     atomic_long requests; /* left */
     atomic_long reads, writes;
-    atomic_int over, failed;
+    atomic_int over, failed, asking; /* clients that are no workers */
     unsigned next;
     char ring[RING][JOBTAB_ID_TEXT];
 };
@@ -558,10 +558,15 @@ static void (*const direct_parts[])(struct client *) = {
     direct_worker, direct_submitter, direct_reader, direct_submitter,
 };
 
+static void (*part_of(int number))(struct client *)
+{
+    return port ? http_parts[number % 16] : direct_parts[number % 8];
+}
+
 static void client(int number, unsigned seed)
 {
     static struct client c;
-    void (*part)(struct client *) = port ? http_parts[number % 16] : direct_parts[number % 8];
+    void (*part)(struct client *) = part_of(number);
 
     c.number = number;
     c.random = seed + (unsigned)number * 7919u;
@@ -573,6 +578,8 @@ static void client(int number, unsigned seed)
     /* Workers go on until the others are served: somebody may wait for a job's end. */
     while (budget() || (part == direct_worker && !shared->over && !shared->failed))
         part(&c);
+    if (part != direct_worker)
+        atomic_fetch_sub(&shared->asking, 1);
     jobtab_close(c.table);
     _exit(0);
 }
@@ -631,6 +638,8 @@ int main(int argc, char **argv)
     jobtab_close(c.table);
 
     int64_t begun = event_clock(), end = begun + patience * 1000000000;
+    for (int i = 0; i < clients; i++)
+        shared->asking += part_of(i) != direct_worker;
     for (int i = 0; i < clients; i++) {
         pid_t pid = fork();
         if (pid < 0)
@@ -643,7 +652,7 @@ int main(int argc, char **argv)
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
     while (event_clock() < end && !shared->failed &&
-           (shared->requests > 0 || final(&c, false) > 0))
+           (shared->asking > 0 || final(&c, false) > 0))
         nap(20);
     bool late = event_clock() >= end;
     double took = (double)(event_clock() - begun) / 1e9;

@@ -67,6 +67,8 @@ def refused(address):
         ask(address)
     except (ConnectionRefusedError, FileNotFoundError):
         return True
+    except ConnectionResetError:
+        pass  # it was in the queue of a listener that has just been closed
     return False
 
 
