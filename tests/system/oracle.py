@@ -210,7 +210,7 @@ def moves(events, killed):
             live = {"running", "cancelling", "completed"}
             if {before.state, after.state} <= live and after.progress < before.progress:
                 yield f"progress ran back from {before.progress} to {after.progress}"
-        elif after.attempt < before.attempt and after.state in DONE:
+        elif after.attempt < before.attempt and after.state == "completed":
             yield f"attempt {before.attempt} became {after.attempt}"
 
 

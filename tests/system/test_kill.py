@@ -109,7 +109,7 @@ def of_job(d, job_id):
         except OSError:
             pass
     table = processes()
-    return sorted(found, key=lambda pid: table[pid].start if pid in table else 0)
+    return sorted(found, key=lambda pid: pid in table and table[pid].ppid in found)
 
 
 def ends_well(d, load, ids, log, gate):
