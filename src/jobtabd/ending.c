@@ -103,9 +103,13 @@ enum jobtab_format ending_format(const char **bytes, size_t *size)
     while (end > begin && memchr(space, end[-1], sizeof space - 1) != NULL)
         end--;
 
-    /* As the table will check it (whole numbers may be of any size). */
-    json_t *json = json_loadb(begin, (size_t)(end - begin),
-                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+    /* As the table will check it (whole numbers may be of any size). A zero byte is the end to
+     * jansson, which would not look at what follows. */
+    bool zero = memchr(begin, '\0', (size_t)(end - begin)) != NULL;
+    json_t *json = zero ? NULL
+                        : json_loadb(begin, (size_t)(end - begin),
+                                     JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
+                                     NULL);
     if (json != NULL) {
         json_decref(json);
         *bytes = begin;

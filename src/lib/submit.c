@@ -16,6 +16,8 @@ int check_json(const char *field, const void *data, size_t size)
 {
     json_error_t error;
 
+    if (size && memchr(data, '\0', size)) /* jansson takes it for the end, and reads no further */
+        return fail(JOBTAB_INVALID, "%s: not JSON: there is a zero byte in it", field);
     /* As doubles: jansson refuses whole numbers of more than 64 bits, JSON does not. */
     json_t *json = json_loadb(
         data, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);

@@ -83,7 +83,8 @@ static int read_max_age(struct params *params, const json_t *value, struct fault
     if (json_is_string(value)) {
         if (units_duration(json_string_value(value), &ms) != 0)
             ms = -1;
-    } else if (json_is_number(value) && json_number_value(value) < 1e11) {
+    } else if (json_is_number(value) && json_number_value(value) > 0 &&
+               json_number_value(value) < 1e11) {
         ms = (int64_t)(json_number_value(value) * 1000);
     }
     params->max_age = (struct limit){!json_is_null(value), (double)ms};

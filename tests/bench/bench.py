@@ -350,7 +350,8 @@ def settings(options, folder):
             "rounds": options.rounds, "seconds": options.seconds, "workers": WORKERS,
             "jobs": JOBS, "post_bytes": len(BODY), "set_bytes": VALUE_SIZE,
             "cores": len(os.sched_getaffinity(0)), "kernel": platform.release(),
-            "file_system": file_system(folder), "load_average": os.getloadavg(),
+            "file_system": file_system(folder),
+            "load_average": [round(load, 1) for load in os.getloadavg()],
             "redis": version(["redis-server", "--version"]),
             "jobtabd": version([os.path.join(options.build, "jobtabd"), "-V"])}
 
@@ -396,8 +397,11 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
 
     rows = [summarize(one, n, *samples[one, n]) for one, n in cells]
-    facts["load_average_after"] = os.getloadavg()
+    facts["load_average_after"] = [round(load, 1) for load in os.getloadavg()]
     text = [" ".join(f"{key}={value}" for key, value in facts.items()), "", *table_lines(rows)]
+    if facts["load_average"][0] > facts["cores"] / 2:
+        text.append("The machine was busy before this began: the ratios are worth little, the rates "
+                    "nothing.")
     say()
     say("\n".join(text))
     with open(options.out + ".txt", "w") as out:

@@ -33,9 +33,11 @@ record      | 1024 | lib/record.c lib/error.c | -ltpl
 report_line | 4096 | jobtabd/report_line.c jobtabd/text.c |
 json        | 4096 | common/json_scan.c | -ljansson
 body        | 4096 | jobtabd/http/body.c common/json_scan.c common/units.c | -ljansson -lm
-head        | 4096 | jobtabd/http/guard.c jobtabd/http/etag.c jobtabd/http/query.c |
+head        | 4096 | jobtabd/http/guard.c jobtabd/http/etag.c jobtabd/http/query.c jobtabd/http/route.c |
 csv         | 4096 | validate/reader.c validate/scan.c validate/fault.c | -lcsv -lm
 conf        | 4096 | jobtabd/conf.c jobtabd/conf_rows.c jobtabd/conf_check.c jobtabd/conf_print.c jobtabd/conf_syntax.c jobtabd/listen.c jobtabd/tls.c common/units.c | -lconfuse -lssl -lcrypto
+params      | 4096 | validate/params.c validate/fault.c common/units.c | -ljansson -lm
+output      | 4096 | jobtabd/ending.c jobtabd/text.c lib/json.c lib/id.c lib/clock.c lib/state.c lib/error.c common/json_scan.c | -ljansson
 units       | 64   | common/units.c |
 END
 }
@@ -43,7 +45,7 @@ END
 out=$builddir/fuzz
 mkdir -p "$out"
 flags="-std=gnu11 -g -O1 -fno-omit-frame-pointer -D_GNU_SOURCE -DH2O_USE_LIBUV=0
-    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+    -fsanitize=fuzzer,address,undefined,float-cast-overflow -fno-sanitize-recover=all
     -I$builddir -I$srcdir/include -I$srcdir/src/common -I$srcdir/src/lib -I$srcdir/src/jobtabd
     -I$srcdir/src/jobtabd/http -I$srcdir/src/validate -I$srcdir/tests/fuzz"
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1

@@ -1,10 +1,11 @@
-/* fuzz_head.c - what else of a request we read ourselves: the raw head, path, Host and Origin,
- * entity tags, the query string. The same bytes go to each. */
+/* fuzz_head.c - what else of a request we read ourselves: the raw head, path and route, Host and
+ * Origin, entity tags, the query string. The same bytes go to each. */
 #include "fuzz.h"
 
 #include "etag.h"
 #include "guard.h"
 #include "query.h"
+#include "route.h"
 
 static void query(const char *text, size_t size)
 {
@@ -38,6 +39,31 @@ static void origins(const char *text, size_t size)
         guard_origin(text, (size_t)(gap - text), gap + 1, size - (size_t)(gap - text) - 1);
 }
 
+static void route(const char *text, size_t size)
+{
+    static const struct route_pattern rows[] = {
+        {ROUTE_GET, "/status/{id}"}, {ROUTE_DELETE, "/status/{id}"}, {ROUTE_POST, "/run"},
+        {ROUTE_POST, "/status/{id}/cancel"}, {ROUTE_GET, "/"},
+    };
+    const size_t n = sizeof rows / sizeof rows[0];
+    struct route_match match;
+    char allow[ROUTE_ALLOW_TEXT];
+
+    switch (route_find(rows, n, sizeof rows[0], "GET", 3, text, size, &match)) {
+    case ROUTE_FOUND:
+        HOLDS(match.row < n && rows[match.row].method == ROUTE_GET);
+        HOLDS(match.id == NULL || (match.id >= text && match.id + match.id_size <= text + size));
+        HOLDS(match.id == NULL || memchr(match.id, '/', match.id_size) == NULL);
+        break;
+    case ROUTE_NO_METHOD:
+        route_allow(match.allowed, allow);
+        HOLDS(allow[0] != '\0' && strnlen(allow, sizeof allow) < sizeof allow);
+        break;
+    case ROUTE_NO_PATH:
+        break;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"jobs.example", NULL};
@@ -52,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     origins(text, size);
     etags(text, size);
     query(text, size);
+    route(text, size);
     free(text);
     return 0;
 }

@@ -9,6 +9,8 @@ EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/fuzz.h tests/fu
 	tests/fuzz/fuzz_head.c \
 	tests/fuzz/fuzz_id.c \
 	tests/fuzz/fuzz_json.c \
+	tests/fuzz/fuzz_output.c \
+	tests/fuzz/fuzz_params.c \
 	tests/fuzz/fuzz_record.c \
 	tests/fuzz/fuzz_report_line.c \
 	tests/fuzz/fuzz_units.c

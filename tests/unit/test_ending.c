@@ -96,6 +96,7 @@ static void output_is_json_text_or_bytes(void **state)
         {"na\xc3\xafve", "na\xc3\xafve", 6, JOBTAB_TEXT},
         {"na\xefve", "na\xefve", 5, JOBTAB_BYTES},
         {"a\0b", "a", 3, JOBTAB_BYTES},
+        {"{}\0x", "{}", 4, JOBTAB_BYTES},
         {"\"\xff\"", "\"\xff\"", 3, JOBTAB_BYTES},
     };
 

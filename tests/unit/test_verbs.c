@@ -65,6 +65,7 @@ static void a_bad_submit_names_what_is_wrong_and_does_nothing(void **state)
         {{.kind = "k", .params = "{", .params_size = 1}, JOBTAB_INVALID, "params"},
         {{.kind = "k", .params = "{}x", .params_size = 3}, JOBTAB_INVALID, "params"},
         {{.kind = "k", .params = "\"\xff\"", .params_size = 3}, JOBTAB_INVALID, "params"},
+        {{.kind = "k", .params = "{}\0x", .params_size = 4}, JOBTAB_INVALID, "params"},
         {{.kind = "k", .params = big, .params_size = sizeof big}, JOBTAB_TOOBIG, "params"},
     };
     struct jobtab_stat stat;
