@@ -158,9 +158,10 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         goto out;
     }
     if (watch_add(site->epoll, &child->exit, EPOLLIN) < 0) {
-        /* Its end would go unseen: end it now, the drain then finds the zombie. */
+        /* End it now; child_tick sees when it has ended. */
         log_write(LOG_LEVEL_ERROR, child->name, "cannot watch pid %d: %s", (int)child->pid,
                   strerror(errno));
+        watch_close(site->epoll, &child->exit);
         child_kill(child);
     }
     log_write(LOG_LEVEL_INFO, child->name, "%s started, pid %d, attempt %u", child->kind->name,
@@ -275,11 +276,10 @@ static void lose(struct child *child)
 void child_check(struct child *child)
 {
     struct jobtab_job job;
-    int error = child->stage == RUNNING ? jobtab_get(child->site->table, &child->id, &job)
-                                        : JOBTAB_OK;
 
     if (child->stage != RUNNING)
         return;
+    int error = jobtab_get(child->site->table, &child->id, &job);
     if (error == JOBTAB_NOTFOUND)
         lose(child);
     else if (error != JOBTAB_OK)

@@ -77,8 +77,8 @@ static void claimed(void *owner, const struct jobtab_op *op)
     struct runner *runner = slots->runner;
 
     slots->claiming--;
-    if (op->result == JOBTAB_EMPTY)
-        return;
+    if (op->result == JOBTAB_EMPTY || op->result == JOBTAB_SYSTEM || op->result == JOBTAB_BROKEN)
+        return; /* nothing to do, or the whole batch failed: batch_done says why */
     if (op->result != JOBTAB_OK) {
         log_error("claiming a job of kind %s: %s", slots->kind->name, op->why);
         return;
