@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,15 +21,17 @@
 #include "log.h"
 #include "writer.h"
 
-#define BODY_ABOVE_LIMIT (16u << 20)
-#define ACCEPT_BATCH     16
-#define PAUSE            100   /* ms without accepting when descriptors are out */
-#define REQUEST_TIMEOUT  30000 /* ms for a request to come in whole; also of an idle connection */
-#define WRITE_TIMEOUT    30000 /* ms that a peer may leave sent bytes unacknowledged */
-#define FIRST_REQUEST    1000  /* ms that a drain leaves a connection which has asked nothing yet */
-#define TURN             1000  /* ms of a turn in which nothing happens */
-#define DRAIN_TURN       20    /* the same while connections are looked after */
-#define LEAVE            100   /* ms for the table thread to end, which waits for nothing by then */
+#define BODY_ABOVE_LIMIT   (16u << 20)
+#define DESCRIPTORS_BESIDE 64 /* what else a worker has open */
+#define ACCEPT_BATCH       16
+#define PAUSE              100   /* ms without accepting when descriptors are out */
+#define QUIET              10000 /* ms between two warnings of that */
+#define REQUEST_TIMEOUT    30000 /* ms for a request to come in whole; also of an idle connection */
+#define WRITE_TIMEOUT      30000 /* ms that a peer may leave sent bytes unacknowledged */
+#define FIRST_REQUEST      1000 /* ms that a drain leaves a connection which has asked nothing yet */
+#define TURN               1000 /* ms of a turn in which nothing happens */
+#define DRAIN_TURN         20   /* the same while connections are looked after */
+#define LEAVE              100 /* ms for the table thread to end, which waits for nothing by then */
 
 struct listener {
     h2o_accept_ctx_t accept;
@@ -59,8 +62,8 @@ struct server {
     size_t n_listeners;
     h2o_linklist_t connections;
     size_t n_connections;
-    bool accepting;
-    int64_t paused_until, drain_began; /* on the monotonic clock; 0: not */
+    bool accepting, paused;
+    int64_t paused_until, drain_began; /* on the monotonic clock; 0: never */
     char hostname[256];
 };
 
@@ -97,7 +100,7 @@ static void on_close(void *data)
     h2o_linklist_unlink(&connection->link);
     free(connection);
     server->n_connections--;
-    if (server->paused_until == 0)
+    if (!server->paused)
         accept_on(server, true);
 }
 
@@ -118,6 +121,17 @@ static void begin(struct listener *listener, h2o_socket_t *sock)
     h2o_accept(&listener->accept, sock);
 }
 
+static void pause_accepting(struct server *server, int error)
+{
+    int64_t now = server_now();
+
+    if (now - server->paused_until > QUIET) /* once, not ten times a second */
+        log_warn("accept: %s; pausing until there is room", strerror(error));
+    server->paused_until = now + PAUSE;
+    accept_on(server, false);
+    server->paused = true;
+}
+
 static void on_accept(h2o_socket_t *sock, const char *error)
 {
     struct listener *listener = sock->data;
@@ -134,9 +148,7 @@ static void on_accept(h2o_socket_t *sock, const char *error)
         if (accepted != NULL) {
             begin(listener, accepted);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log_warn("accept: %s; pausing", strerror(errno));
-            server->paused_until = server_now() + PAUSE;
-            accept_on(server, false);
+            pause_accepting(server, errno);
             return;
         } else if (errno != ECONNABORTED && errno != EINTR) {
             return; /* another worker was faster, or none is left */
@@ -209,12 +221,11 @@ int server_turn(struct server *server)
     int wait = TURN;
 
     writer_flush(server->http.writer);
-    if (server->paused_until != 0) {
+    if (server->paused) {
         wait = PAUSE;
-        if (server_now() >= server->paused_until) {
-            server->paused_until = 0;
+        server->paused = server_now() < server->paused_until;
+        if (!server->paused)
             accept_on(server, true);
-        }
     }
     if (server->drain_began != 0) {
         shut_idle(server);
@@ -300,6 +311,21 @@ static int log_requests(struct server *server, h2o_hostconf_t *host)
     return 0;
 }
 
+/* The soft limit of descriptors is 1024 on most machines: as many as all connections need. */
+static void raise_descriptors(uint32_t connections)
+{
+    rlim_t wanted = connections + DESCRIPTORS_BESIDE;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted)
+        log_warn("the limit of open files, %llu, is too low for worker_connections = %u",
+                 (unsigned long long)limit.rlim_cur, connections);
+}
+
 static void configure(struct server *server)
 {
     h2o_config_init(&server->config);
@@ -320,6 +346,7 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
     server->http.conf = conf;
     server->http.table = table;
     h2o_linklist_init_anchor(&server->connections);
+    raise_descriptors(conf->worker_connections);
     name_all(server);
     configure(server);
     /* The host is what a request of HTTP/1.0 without one is taken to mean. */
