@@ -30,7 +30,7 @@
 #include "watch.h"
 
 #define WRITE_EVERY 250 /* ms between two commits for the reports and the log of one job */
-#define DRAIN_FOR 250   /* ms in which the pipes must end once the group is dead */
+#define DRAIN_FOR   250 /* ms in which the pipes must end once the group is dead */
 
 enum stage { RUNNING, DRAINING, ENDING, GONE };
 
@@ -50,18 +50,18 @@ struct child {
     struct relay relay;
     uint64_t oom_kills; /* of the machine, when it was started */
 
-    int64_t timeout;               /* ms, 0 is none */
-    int64_t deadline;              /* monotonic, INT64_MAX is none */
-    int64_t kill_at, drain_until;  /* monotonic */
+    int64_t timeout;              /* ms, 0 is none */
+    int64_t deadline;             /* monotonic, INT64_MAX is none */
+    int64_t kill_at, drain_until; /* monotonic */
     enum ending_cause cause;
     bool killed; /* by us, with SIGKILL */
     int status;  /* siginfo's si_status and si_code */
     int status_code;
     char not_started[JOBTAB_MESSAGE_MAX + 1];
 
-    int64_t write_at;           /* not before */
-    struct report report;       /* being written */
-    struct relay_buffer log;    /* being written, or to be written again */
+    int64_t write_at;        /* not before */
+    struct report report;    /* being written */
+    struct relay_buffer log; /* being written, or to be written again */
     char error[JOBTAB_MESSAGE_MAX + 1];
     enum result_form form; /* in which the table may take the result */
 };
@@ -138,8 +138,8 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         fail_start(child, "environment", strerror(errno));
         return;
     }
-    if (relay_open(&child->relay, site->epoll, params, params_size, site->result_max,
-                   site->log_max, spawn.fds) < 0) {
+    if (relay_open(&child->relay, site->epoll, params, params_size, site->result_max, site->log_max,
+                   spawn.fds) < 0) {
         fail_start(child, "pipes", strerror(errno));
         goto out;
     }

@@ -12,7 +12,7 @@
 
 static const char *const passed_through[] = {"PATH", "LANG", "TZ", "HOME", "TMPDIR"};
 #define N_PASSED (sizeof passed_through / sizeof *passed_through)
-#define N_OURS 8 /* the calls of add() in child_env_make */
+#define N_OURS   8 /* the calls of add() in child_env_make */
 
 static const char *value_of(char *const *env, const char *name)
 {
@@ -46,8 +46,7 @@ char **child_env_make(const struct child_env *facts, char *const *from)
     if (env == NULL)
         return NULL;
     snprintf(attempt, sizeof attempt, "%u", facts->attempt);
-    bool fine = add(&end, "JOBTAB_KIND", facts->kind) &&
-                add(&end, "JOBTAB_OWNER", facts->owner) &&
+    bool fine = add(&end, "JOBTAB_KIND", facts->kind) && add(&end, "JOBTAB_OWNER", facts->owner) &&
                 add(&end, "JOBTAB_TABLE", facts->table) &&
                 add(&end, "JOBTAB_INPUT_ROOT", facts->input_root) &&
                 add(&end, "JOBTAB_JOB_ID", facts->job_id) &&

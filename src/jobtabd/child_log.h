@@ -11,7 +11,7 @@
 struct child_log {
     char line[CHILD_LOG_LINE];
     size_t size;
-    int64_t second; /* the second at hand of the monotonic clock, */
+    int64_t second;          /* the second at hand of the monotonic clock, */
     unsigned lines, dropped; /* and what was written and was not in it */
 };
 

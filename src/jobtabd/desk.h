@@ -11,8 +11,8 @@
 
 #include "jobtab.h"
 
-#define DESK_OPS 256           /* in one batch */
-#define DESK_BYTES (2u << 20)  /* of results and log in one batch; one operation may exceed it */
+#define DESK_OPS   256        /* in one batch */
+#define DESK_BYTES (2u << 20) /* of results and log in one batch; one operation may exceed it */
 
 struct desk;
 

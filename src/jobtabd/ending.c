@@ -28,8 +28,9 @@ static void judge_exit(const struct ending *ending, struct jobtab_finish *finish
         finish->outcome = JOBTAB_SUCCEEDED;
         return;
     }
-    snprintf(text, sizeof text, ending->code == EX_TEMPFAIL ? "exit code %d (try again)"
-                                                            : "exit code %d", ending->code);
+    snprintf(text, sizeof text,
+             ending->code == EX_TEMPFAIL ? "exit code %d (try again)" : "exit code %d",
+             ending->code);
     explain(error, text, ending->last_line);
     finish->outcome = JOBTAB_TRY_AGAIN;
     finish->reason = JOBTAB_BY_EXIT;
@@ -105,11 +106,10 @@ enum jobtab_format ending_format(const char **bytes, size_t *size)
 
     /* As the table will check it (whole numbers may be of any size). A zero byte is the end to
      * jansson, which would not look at what follows. */
-    bool zero = memchr(begin, '\0', (size_t)(end - begin)) != NULL;
-    json_t *json = zero ? NULL
-                        : json_loadb(begin, (size_t)(end - begin),
-                                     JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL,
-                                     NULL);
+    json_t *json = NULL;
+    if (memchr(begin, '\0', (size_t)(end - begin)) == NULL)
+        json = json_loadb(begin, (size_t)(end - begin),
+                          JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
     if (json != NULL) {
         json_decref(json);
         *bytes = begin;

@@ -4,7 +4,8 @@
 
 #include "jobtab.h"
 
-enum ending_cause { /* why the runner told the child to stop, if it did */
+/* Why the runner told the child to stop, if it did. */
+enum ending_cause {
     ENDING_OWN,      /* it was not told to */
     ENDING_CANCEL,   /* somebody cancelled the job */
     ENDING_TIMEOUT,  /* it ran longer than it may */

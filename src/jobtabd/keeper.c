@@ -21,11 +21,11 @@
 #include "log.h"
 #include "role.h"
 
-#define HEARTBEAT 1000   /* ms between sweeps when nothing happens */
-#define SHORTEST 20      /* ms; an instant that passed and left nothing to do is not asked again at once */
-#define BELL_GAP 200     /* ms between sweeps that follow changes, however many there are */
-#define BUDGET 256       /* jobs moved in one transaction */
-#define RUNNING_SEEN 512 /* running jobs remembered, to name those that lost their owner */
+#define HEARTBEAT    1000 /* ms between sweeps when nothing happens */
+#define SHORTEST     20   /* ms; what is overdue and was not moved is not asked for again at once */
+#define BELL_GAP     200  /* ms between sweeps that follow changes, however many there are */
+#define BUDGET       256  /* jobs moved in one transaction */
+#define RUNNING_SEEN 512  /* running jobs remembered, to name those that lost their owner */
 
 struct keeper {
     struct role *role;

@@ -14,9 +14,9 @@
 
 #include "text.h"
 
-#define READ_MAX 65536     /* one read a pipe and turn: none starves the others */
-#define DRAIN_READS 32     /* a pipe holds 1 MiB at most, 64 KiB as it is made */
-#define MISREAD_NOTED 5    /* lines shown; the others are only counted */
+#define READ_MAX      65536 /* one read a pipe and turn: none starves the others */
+#define DRAIN_READS   32    /* a pipe holds 1 MiB at most, 64 KiB as it is made */
+#define MISREAD_NOTED 5     /* lines shown; the others are only counted */
 
 /* ------------------------------------------------------------------ buffers */
 
@@ -24,8 +24,8 @@
 static char *make_room(struct relay_buffer *buffer, size_t more)
 {
     if (buffer->room - buffer->size < more) {
-        size_t room = buffer->room * 2 > buffer->size + more ? buffer->room * 2
-                                                             : buffer->size + more;
+        size_t room =
+            buffer->room * 2 > buffer->size + more ? buffer->room * 2 : buffer->size + more;
         char *data = realloc(buffer->data, room);
         if (data == NULL)
             return NULL;
@@ -39,8 +39,8 @@ static void keep_result(struct relay *relay, const char *bytes, size_t size)
 {
     if (relay->result_over)
         return;
-    char *end = relay->result.size + size <= relay->result_max ? make_room(&relay->result, size)
-                                                               : NULL;
+    char *end =
+        relay->result.size + size <= relay->result_max ? make_room(&relay->result, size) : NULL;
     if (end == NULL) {
         relay->result_over = true;
         return;
@@ -97,8 +97,7 @@ static void keep_last_line(struct relay *relay, const char *bytes, size_t size)
 }
 
 /* Add a line of the daemon's own to the log. */
-static void __attribute__((format(printf, 2, 3)))
-note(struct relay *relay, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) note(struct relay *relay, const char *format, ...)
 {
     char line[512];
     va_list arguments;
@@ -205,8 +204,8 @@ static int open_pipe(struct relay *relay, struct watch *ours, bool child_reads, 
     return watch_add(relay->epoll, ours, child_reads ? EPOLLOUT : EPOLLIN);
 }
 
-int relay_open(struct relay *relay, int epoll, char *params, size_t params_size,
-               size_t result_max, size_t log_max, int theirs[4])
+int relay_open(struct relay *relay, int epoll, char *params, size_t params_size, size_t result_max,
+               size_t log_max, int theirs[4])
 {
     struct watch *const ours[4] = {&relay->in, &relay->out, &relay->err, &relay->report};
 
@@ -256,7 +255,7 @@ void relay_shut(struct relay *relay)
         note(relay, "descriptor 3: %u lines not understood", relay->misread);
     if (relay->log_dropped > 0)
         note(relay, "standard error: %llu bytes came too fast and were dropped",
-                   (unsigned long long)relay->log_dropped);
+             (unsigned long long)relay->log_dropped);
 }
 
 void relay_take_log(struct relay *relay, struct relay_buffer *empty)

@@ -35,14 +35,14 @@ struct relay {
 
     struct report_lines lines;
     struct report newest;
-    bool reported;   /* `newest` has not been taken */
+    bool reported;    /* `newest` has not been taken */
     unsigned misread; /* report lines that were not understood */
 };
 
 /* Make the pipes; theirs[0..3] are the child's ends, close-on-exec, for the caller to close.
  * `params` becomes the relay's to free, also on error. -1 with errno: nothing remains. */
-int relay_open(struct relay *relay, int epoll, char *params, size_t params_size,
-               size_t result_max, size_t log_max, int theirs[4]);
+int relay_open(struct relay *relay, int epoll, char *params, size_t params_size, size_t result_max,
+               size_t log_max, int theirs[4]);
 
 /* Read what is there now, a bounded amount of it. For after the child's end. */
 void relay_drain(struct relay *relay);

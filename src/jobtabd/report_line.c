@@ -49,7 +49,8 @@ bool report_line_parse(const char *line, size_t size, struct report *report)
         return false;
 
     if (digits < size) {
-        if (line[digits] != ' ' || !copy_message(line + digits + 1, size - digits - 1, found.message))
+        if (line[digits] != ' ' ||
+            !copy_message(line + digits + 1, size - digits - 1, found.message))
             return false;
         found.has_message = found.message[0] != '\0';
     }

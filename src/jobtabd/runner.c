@@ -31,12 +31,12 @@
 #include "warm.h"
 #include "watch.h"
 
-#define HEARTBEAT 1000      /* ms; a bell that was lost with its ringer costs no more than this */
-#define LOOK_EVERY 50       /* ms between two looks at what runs */
-#define CLAIMS 8            /* of one kind in one batch: runners beside us want some, too */
-#define AFTER_ERROR 1000    /* ms before the table is written again after it failed */
-#define STOP_GRACE 3000     /* ms that a child has at most, when we are told to go at once */
-#define LEAVE_AFTER 6000    /* ms after which we go, recorded or not */
+#define HEARTBEAT   1000 /* ms; a bell that was lost with its ringer costs no more than this */
+#define LOOK_EVERY  50   /* ms between two looks at what runs */
+#define CLAIMS      8    /* of one kind in one batch: runners beside us want some, too */
+#define AFTER_ERROR 1000 /* ms before the table is written again after it failed */
+#define STOP_GRACE  3000 /* ms that a child has at most, when we are told to go at once */
+#define LEAVE_AFTER 6000 /* ms after which we go, recorded or not */
 
 struct kind_slots {
     struct runner *runner;
@@ -56,8 +56,8 @@ struct runner {
     struct child **children;
 
     enum role_stop stopping;
-    int64_t stop_by;   /* when the next, harder way to stop begins */
-    int64_t write_at;  /* not before: the table failed */
+    int64_t stop_by;  /* when the next, harder way to stop begins */
+    int64_t write_at; /* not before: the table failed */
     int64_t looked_at, look_at;
     bool look_for_work;
     bool broken;
@@ -166,8 +166,8 @@ static void heed_stop(struct runner *runner, int64_t now)
 
 static bool all_ended(const struct runner *runner)
 {
-    return runner->stopping != ROLE_GO_ON && runner->n_children == 0 &&
-           warm_gone(runner->warm) && desk_free(runner->site.desk);
+    return runner->stopping != ROLE_GO_ON && runner->n_children == 0 && warm_gone(runner->warm) &&
+           desk_free(runner->site.desk);
 }
 
 /* ------------------------------------------------------------------- the events */
@@ -336,8 +336,8 @@ static int open_events(struct runner *runner)
     int epoll = site->epoll;
 
     runner->wake = (struct watch){.fd = runner->role->wake, .ready = woken, .owner = runner};
-    runner->lifeline = (struct watch){
-        .fd = runner->role->lifeline, .ready = lifeline_cut, .owner = runner};
+    runner->lifeline =
+        (struct watch){.fd = runner->role->lifeline, .ready = lifeline_cut, .owner = runner};
     runner->bell = (struct watch){.ready = bell_rang, .owner = runner};
     runner->done = (struct watch){.ready = batch_done, .owner = runner};
     site->desk = desk_start(site->table, &runner->done.fd);

@@ -26,11 +26,11 @@
 #include "spawn.h"
 #include "watch.h"
 
-#define SHORT_LIFE 2000        /* ms; who dies sooner, untold, is throttled */
-#define FIRST_PAUSE 100        /* ms before it is started again, doubling */
-#define LONGEST_PAUSE 10000
-#define DEADLINE_SLACK 50      /* ms; by then the table's own clock says so, too */
-#define PAGE 64                /* running jobs read at a time */
+#define SHORT_LIFE     2000 /* ms; who dies sooner, untold, is throttled */
+#define FIRST_PAUSE    100  /* ms before it is started again, doubling */
+#define LONGEST_PAUSE  10000
+#define DEADLINE_SLACK 50 /* ms; by then the table's own clock says so, too */
+#define PAGE           64 /* running jobs read at a time */
 
 enum stage { DOWN, UP, DEAD, SWEEPING };
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct watch {
-    int fd; /* -1: closed, and nobody will be told */
+    int fd;                                              /* -1: closed, and nobody will be told */
     void (*ready)(struct watch *watch, uint32_t events); /* EPOLL... */
     void *owner;                                         /* for `ready` */
 };
