@@ -143,10 +143,8 @@ static void take_field(struct reader *reader, const char *text, size_t size)
     if (!reader->header_read) {
         header_field(reader, text, size);
     } else if (reader->column < READER_COLUMNS && reader->kinds[reader->column] != 0) {
-        uint8_t kinds = reader->kinds[reader->column];
-        for (int kind = 0; kind < READER_KINDS; kind++)
-            if (kinds & KIND_BIT(kind))
-                row_field(reader, (enum reader_column)kind, text, size);
+        for (unsigned kinds = reader->kinds[reader->column]; kinds != 0; kinds &= kinds - 1)
+            row_field(reader, (enum reader_column)__builtin_ctz(kinds), text, size);
     }
     reader->column++;
 }

@@ -54,18 +54,31 @@ static uint8_t digit_of(const struct row *row, int digit)
                          : row->at >> (REPORT_PLACE_BITS + 8 * (digit - TIME_DIGITS)));
 }
 
+/* A row with the bits set in which those held differ; a digit without any needs no sorting. */
+static struct row differences(const struct rows *rows)
+{
+    struct row all = {0};
+    for (size_t i = 1; i < rows->n; i++) {
+        all.time |= rows->held[i].time ^ rows->held[0].time;
+        all.at |= rows->held[i].at ^ rows->held[0].at;
+    }
+    all.time ^= INT64_MIN; /* digit_of takes it off again */
+    return all;
+}
+
 /* Least significant digit first. It is stable and rows are held in the order of their places, so
  * places need no digits; nor do times that came in order. */
 static void sort_held(struct rows *rows)
 {
     if (rows->by_symbol)
         return;
+    struct row differing = differences(rows);
     for (int digit = rows->by_time ? TIME_DIGITS : 0; digit < DIGITS; digit++) {
         size_t count[256] = {0}, begin = 0;
+        if (digit_of(&differing, digit) == 0)
+            continue;
         for (size_t i = 0; i < rows->n; i++)
             count[digit_of(&rows->held[i], digit)]++;
-        if (count[digit_of(&rows->held[0], digit)] == rows->n)
-            continue;
         for (int value = 0; value < 256; value++) {
             size_t n = count[value];
             count[value] = begin;

@@ -93,13 +93,14 @@ def test_the_sample_prices_show_most_rules():
 
 def test_the_newest_of_each_symbol_and_source_has_an_age(private):
     now = int(time.time())
-    write(private / "a.csv", f"symbol,time,price\nA,{now - 3600},1\nA,{now - 600},1\nB,{now - 7200},1\n")
+    write(private / "a.csv", f"symbol,time,price\nA,{now - 3600},1\nA,{now - 600},1\n" + f"B,{now - 7200},1\n" * 2)
     write(private / "b.csv", f"symbol,time,price\nB,{now - 60},1\nA,{now - 5400},1\n")
-    assert result_of(private)["verdict"] == "passed"
-    assert result_of(private, {"max_age": "3h"})["verdict"] == "passed"
+    assert result_of(private)["by_rule"] == {"duplicate": 1}
+    assert result_of(private, {"max_age": "3h"})["by_rule"] == {"duplicate": 1}
     result = result_of(private, {"max_age": "1h"})
     assert result["examples"] == [
         {"file": "a.csv", "line": 4, "rule": "stale"},
+        {"file": "a.csv", "line": 5, "rule": "duplicate"},
         {"file": "b.csv", "line": 3, "rule": "stale"},
     ]
     assert result_of(private, {"max_age": 3600}) == result
