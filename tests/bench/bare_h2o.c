@@ -113,6 +113,7 @@ static void serve(int fd)
         h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = answer;
+    config.server_name = h2o_iovec_init(NULL, 0); /* what the file has is all there is */
     config.http1.upgrade_to_http2 = 0;
     h2o_context_init(&context, h2o_evloop_create(), &config);
     accept_context.ctx = &context;

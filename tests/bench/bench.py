@@ -177,6 +177,7 @@ kind "noop" {{ command = {{"/bin/true"}} }}
         # The warm-up is in the server's processor time but not in `served`.
         share = sample["seconds"] / (sample["seconds"] + 0.5)
         sample["server_us"] = cpu * share / max(sample["served"], 1) * 1e6
+        sample["answer_bytes"] = sample["bytes"] / max(sample["served"], 1)
         return sample
 
     def prepare_get(self):
@@ -203,7 +204,7 @@ kind "noop" {{ command = {{"/bin/true"}} }}
             if len(ids) != JOBS:
                 die(f"only {len(ids)} of {JOBS} jobs could be submitted")
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            client.request("GET", f"/status/{ids[0]}")
+            client.request("GET", f"/status/{ids[JOBS // 2]}")
             answer = client.getresponse()
             body = answer.read()
         own = {"date", "connection", "content-length"}  # libh2o writes these itself
@@ -396,6 +397,10 @@ def main():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
+    for ours, theirs in (samples[cell] for cell in cells if cell[0] == "get"):
+        a, b = (statistics.median(one["answer_bytes"] for one in side) for side in (ours, theirs))
+        if abs(a - b) > 8: # a version has more digits or fewer
+            die(f"the two sides do not send the same: {a:.0f} and {b:.0f} bytes an answer")
     rows = [summarize(one, n, *samples[one, n]) for one, n in cells]
     facts["load_average_after"] = [round(load, 1) for load in os.getloadavg()]
     text = [" ".join(f"{key}={value}" for key, value in facts.items()), "", *table_lines(rows)]
