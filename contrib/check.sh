@@ -102,7 +102,8 @@ stage() {
         sh "$CHECK_WORK/src/tests/tree/install.sh" "$CHECK_WORK/prefix"
         ;;
     dist)
-        cd "$CHECK_WORK/gcc" && make "$make_jobs" distcheck CHECK_SYSTEM=no
+        cd "$CHECK_WORK/gcc" && make "$make_jobs" distcheck \
+            AM_DISTCHECK_CONFIGURE_FLAGS=--disable-static CHECK_SYSTEM=no
         ;;
     *) echo "there is no stage $1" && return 2 ;;
     esac

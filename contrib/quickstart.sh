@@ -229,7 +229,7 @@ while :; do
     percent=${line%%|*}
     rest=${line#*|}
     bar=$(printf '%*s' $((percent / 4)) '' | tr ' ' '#')
-    text=$(printf '  [%-25s] %3d %%  %-9s %s' "$bar" "$percent" "${rest%%|*}" "${rest#*|}")
+    text=$(printf "  [%-25s] %3d %%  %-9s  %s" "$bar" "$percent" "${rest%%|*}" "${rest#*|}")
     if [ "$text" != "$shown" ]; then
         if [ -t 1 ]; then printf '\r\033[K%s' "$text"; else echo "$text"; fi
         shown=$text
@@ -273,7 +273,7 @@ jobtabd serves $url until Ctrl-C. In another terminal:
   curl -s -H 'Content-Type: application/json' -d '{}' $url/run
   curl -s $url/status/$id
   curl -s '$url/jobs?limit=5'
-  curl -s -X POST $url/status/$id/cancel
+  build-quickstart/out/jobtab -u $url submit -w
 END
     wait "$daemon"
     code=$?
