@@ -82,7 +82,9 @@ stage() {
             TESTS="\$(check_PROGRAMS)" LOG_COMPILER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
         ;;
     story)
-        export JOBTAB_TEST_WRAPPER="valgrind -q --trace-children=yes --trace-children-skip=/bin/*,/usr/bin/* --error-exitcode=99 --log-file={reports}/valgrind.%p"
+        # Not jobtab-validate: Debian 12's valgrind knows no openat2, which it insists on. Leaks
+        # are the sanitizers' part: roles leave with _exit and free nothing at their end.
+        export JOBTAB_TEST_WRAPPER="valgrind -q --trace-children=yes --trace-children-skip=/bin/*,/usr/bin/*,*/jobtab-validate --error-exitcode=99 --log-file={reports}/valgrind.%p"
         pytest_in gcc 20 -k "$CHECK_STORY"
         ;;
     man)

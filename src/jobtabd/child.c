@@ -157,7 +157,7 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         relay_shut(&child->relay);
         goto out;
     }
-    if (watch_add(site->epoll, &child->exit, EPOLLIN) < 0) {
+    if (child->exit.fd >= 0 && watch_add(site->epoll, &child->exit, EPOLLIN) < 0) {
         /* End it now; child_tick sees when it has ended. */
         log_write(LOG_LEVEL_ERROR, child->name, "cannot watch pid %d: %s", (int)child->pid,
                   strerror(errno));

@@ -123,7 +123,7 @@ int spawn_program(const struct spawn *spawn, pid_t *pid, int *pidfd, const char 
         goto fail;
     }
     fd = pidfd_open(child, 0);
-    if (fd < 0) {
+    if (fd < 0 && errno != ENOSYS) {
         failure.step = PIDFD;
         goto fail;
     }

@@ -116,7 +116,7 @@ static void start(struct warm_child *child, int64_t now)
     child->err.fd = ends[0];
     close(ends[1]);
     snprintf(child->who, sizeof child->who, "%s, pid %d", child->kind->name, (int)child->pid);
-    if (watch_add(warm->site->epoll, &child->exit, EPOLLIN) < 0 ||
+    if ((child->exit.fd >= 0 && watch_add(warm->site->epoll, &child->exit, EPOLLIN) < 0) ||
         watch_add(warm->site->epoll, &child->err, EPOLLIN) < 0) {
         /* End it now; warm_tick sees when it has ended. */
         log_error("%s: cannot be watched: %s", child->who, strerror(errno));
