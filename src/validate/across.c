@@ -140,6 +140,15 @@ static int add_step(struct across *a, const struct quote *quote, struct fault *f
 
 /* ---------------------------------------------------------------------- rows */
 
+static void report_duplicate(struct across *a, const struct quote *quote, const struct quote *first)
+{
+    char when[SCAN_TIME_TEXT];
+    scan_time_text(a->time, when);
+    report_add(a->report, a->symbols, RULE_DUPLICATE, quote->place, a->symbol,
+               "%s at %s stands in line %llu already", name_of(a), when,
+               (unsigned long long)(first->place - a->sources[first->source].base));
+}
+
 static int take_row(struct across *a, const struct row *row, struct fault *fault)
 {
     uint32_t symbol = row_symbol(row);
@@ -152,13 +161,9 @@ static int take_row(struct across *a, const struct row *row, struct fault *fault
 
     struct quote quote = {.place = row_place(row), .price = row->price};
     quote.source = report_source(a->sources, a->n_sources, quote.place);
-    const struct quote *same = a->n_quotes > 0 ? &a->quotes[a->n_quotes - 1] : NULL;
-    if (same != NULL && same->source == quote.source) {
-        char when[SCAN_TIME_TEXT];
-        scan_time_text(a->time, when);
-        report_add(a->report, a->symbols, RULE_DUPLICATE, quote.place, symbol,
-                   "%s at %s stands in line %llu already", name_of(a), when,
-                   (unsigned long long)(same->place - a->sources[same->source].base));
+    const struct quote *last = a->n_quotes > 0 ? &a->quotes[a->n_quotes - 1] : NULL;
+    if (last != NULL && last->source == quote.source) {
+        report_duplicate(a, &quote, last);
         return 0;
     }
     a->quotes[a->n_quotes++] = quote;

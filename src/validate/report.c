@@ -3,7 +3,6 @@
 
 #include "report.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +26,8 @@ static bool is_before(const struct report_example *example, report_place place, 
     return example->place < place || (example->place == place && example->rule < rule);
 }
 
-void report_add(struct report *report, struct symbols *symbols, enum rule rule, report_place place,
-                uint32_t symbol, const char *format, ...)
+void report_add_list(struct report *report, struct symbols *symbols, enum rule rule,
+                     report_place place, uint32_t symbol, const char *format, va_list args)
 {
     report->violations++;
     report->by_rule[rule]++;
@@ -48,9 +47,15 @@ void report_add(struct report *report, struct symbols *symbols, enum rule rule, 
         all[at] = all[at - 1];
     all[at].place = place;
     all[at].rule = rule;
+    vsnprintf(all[at].text, sizeof all[at].text, format, args);
+}
+
+void report_add(struct report *report, struct symbols *symbols, enum rule rule, report_place place,
+                uint32_t symbol, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(all[at].text, sizeof all[at].text, format, args);
+    report_add_list(report, symbols, rule, place, symbol, format, args);
     va_end(args);
 }
 

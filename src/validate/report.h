@@ -6,6 +6,7 @@
 #include "symbols.h"
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,6 +55,9 @@ struct report {
  * with the lowest places in whatever order they are found. */
 void report_add(struct report *report, struct symbols *symbols, enum rule rule, report_place place,
                 uint32_t symbol, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void report_add_list(struct report *report, struct symbols *symbols, enum rule rule,
+                     report_place place, uint32_t symbol, const char *format, va_list args)
+    __attribute__((format(printf, 6, 0)));
 
 /* The result as the interface has it; NULL when memory is short. `sources` are in the order of
  * their bases. */

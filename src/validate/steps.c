@@ -194,9 +194,10 @@ static double select_value(double *values, size_t n, size_t k)
     return values[k];
 }
 
-/* The value of a rank, from 0. */
+/* The value of a rank, from 0, and of the rank before it; NAN for that when it was not among those
+ * that were gathered. */
 static int value_at(struct steps *steps, const struct measure *measure, uint64_t rank,
-                    double *value, struct fault *fault)
+                    double *value, double *before, struct fault *fault)
 {
     struct range range = {.n = steps->total, .shift = 64};
     while (range.n > steps->max_scratch && range.shift > 0)
@@ -204,6 +205,7 @@ static int value_at(struct steps *steps, const struct measure *measure, uint64_t
             return -1;
     if (range.shift == 0) { /* more equal values than scratch has room for */
         *value = value_of(range.prefix);
+        *before = rank > 0 ? *value : NAN;
         return 0;
     }
     uint64_t offset = 0;
@@ -218,17 +220,23 @@ static int value_at(struct steps *steps, const struct measure *measure, uint64_t
         }
     } while (n > 0);
     *value = select_value(steps->scratch, gathered, (size_t)rank);
+    *before = rank > 0 ? steps->scratch[0] : NAN;
+    for (size_t i = 1; i < rank; i++)
+        if (steps->scratch[i] > *before)
+            *before = steps->scratch[i];
     return 0;
 }
 
 static int median_of(struct steps *steps, const struct measure *measure, double *median,
                      struct fault *fault)
 {
-    double low, high;
-    if (value_at(steps, measure, steps->total / 2, &high, fault) != 0)
+    double high, low, unused;
+    uint64_t middle = steps->total / 2;
+    if (value_at(steps, measure, middle, &high, &low, fault) != 0)
         return -1;
-    low = high;
-    if (steps->total % 2 == 0 && value_at(steps, measure, steps->total / 2 - 1, &low, fault) != 0)
+    if (steps->total % 2 == 1)
+        low = high;
+    else if (isnan(low) && value_at(steps, measure, middle - 1, &low, &unused, fault) != 0)
         return -1;
     *median = (low + high) / 2;
     return 0;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,19 @@ struct validation {
     char buffer[READ_AT_ONCE];
 };
 
+/* Rows without fault are what counts for speed: the functions below keep no text of their own. */
 static void violation(struct validation *v, enum rule rule, const struct reader_row *row,
-                      int32_t symbol, const char *text)
+                      int32_t symbol, const char *format, ...)
+    __attribute__((cold, format(printf, 5, 6)));
+
+static void violation(struct validation *v, enum rule rule, const struct reader_row *row,
+                      int32_t symbol, const char *format, ...)
 {
-    report_add(&v->report, &v->symbols, rule, v->sources[v->current].base + row->line,
-               symbol < 0 ? REPORT_NO_SYMBOL : (uint32_t)symbol, "%s", text);
+    va_list args;
+    va_start(args, format);
+    report_add_list(&v->report, &v->symbols, rule, v->sources[v->current].base + row->line,
+                    symbol < 0 ? REPORT_NO_SYMBOL : (uint32_t)symbol, format, args);
+    va_end(args);
 }
 
 /* ------------------------------------------------------- rules of a single row */
@@ -51,7 +60,7 @@ static int32_t check_symbol(struct validation *v, const struct reader_row *row)
 {
     int32_t symbol = symbols_number(&v->symbols, row->symbol, row->symbol_size);
     if (symbol == SYMBOLS_UNUSABLE)
-        violation(v, RULE_SYMBOL, row, -1,
+        violation(v, RULE_SYMBOL, row, -1, "%s",
                   row->symbol_size == 0                   ? "there is no symbol"
                   : row->symbol_size > READER_SYMBOL_MAX ? "the symbol is longer than 64 bytes"
                                                           : "the symbol is not printable UTF-8");
@@ -66,28 +75,25 @@ static int32_t check_symbol(struct validation *v, const struct reader_row *row)
 static void check_time(struct validation *v, const struct reader_row *row, int32_t symbol)
 {
     const struct reader_field *time = &row->fields[COLUMN_TIME];
-    char text[REPORT_TEXT];
-    if (time->state == FIELD_READ)
-        return;
-    snprintf(text, sizeof text, "\"%s\" is no time of a known form", time->shown);
-    violation(v, RULE_TIME, row, symbol, time->state == FIELD_EMPTY ? "there is no time" : text);
+    if (time->state == FIELD_EMPTY)
+        violation(v, RULE_TIME, row, symbol, "there is no time");
+    else if (time->state == FIELD_BAD)
+        violation(v, RULE_TIME, row, symbol, "\"%s\" is no time of a known form", time->shown);
 }
 
 /* The price, or 0 when it cannot be used. */
 static double check_price(struct validation *v, const struct reader_row *row, int32_t symbol)
 {
     const struct reader_field *price = &row->fields[COLUMN_PRICE];
-    char text[REPORT_TEXT];
-    if (price->state != FIELD_READ) {
-        snprintf(text, sizeof text, "\"%s\" is no number", price->shown);
-        violation(v, RULE_PRICE, row, symbol,
-                  price->state == FIELD_EMPTY ? "there is no price" : text);
-        return 0;
-    }
-    if (price->number > 0 && price->number <= DBL_MAX)
+    if (price->state == FIELD_EMPTY)
+        violation(v, RULE_PRICE, row, symbol, "there is no price");
+    else if (price->state == FIELD_BAD)
+        violation(v, RULE_PRICE, row, symbol, "\"%s\" is no number", price->shown);
+    else if (price->number > 0 && price->number <= DBL_MAX)
         return price->number;
-    snprintf(text, sizeof text, "a price of %.10g is not positive and finite", price->number);
-    violation(v, RULE_POSITIVE, row, symbol, text);
+    else
+        violation(v, RULE_POSITIVE, row, symbol, "a price of %.10g is not positive and finite",
+                  price->number);
     return 0;
 }
 
@@ -109,29 +115,31 @@ static void check_ohlc(struct validation *v, const struct reader_row *row, int32
         int lower = order[i].lower, upper = order[i].upper;
         double a = row->fields[four[lower].column].number, b = row->fields[four[upper].column].number;
         if (a > b) {
-            char text[REPORT_TEXT];
-            snprintf(text, sizeof text, "%s %.10g is above %s %.10g", four[lower].name, a,
-                     four[upper].name, b);
-            violation(v, RULE_OHLC, row, symbol, text);
+            violation(v, RULE_OHLC, row, symbol, "%s %.10g is above %s %.10g", four[lower].name, a,
+                      four[upper].name, b);
             return;
         }
     }
 }
 
+static void report_backwards(struct validation *v, const struct reader_row *row, int32_t symbol,
+                             int64_t before)
+{
+    char this_time[SCAN_TIME_TEXT], last_time[SCAN_TIME_TEXT];
+    scan_time_text(row->fields[COLUMN_TIME].time, this_time);
+    scan_time_text(before, last_time);
+    violation(v, RULE_BACKWARDS, row, symbol, "%s: %s comes after %s",
+              symbols_name(&v->symbols, (uint32_t)symbol), this_time, last_time);
+}
+
 /* Time runs forward from row to row of one symbol in one source. */
-static void check_order(struct validation *v, const struct reader_row *row, uint32_t number)
+static void check_order(struct validation *v, const struct reader_row *row, int32_t number)
 {
     struct symbol *symbol = &v->symbols.all[number];
     int64_t time = row->fields[COLUMN_TIME].time;
     uint32_t source = (uint32_t)v->current + 1;
-    if (symbol->source == source && time < symbol->last_time) {
-        char text[REPORT_TEXT], this_time[SCAN_TIME_TEXT], last_time[SCAN_TIME_TEXT];
-        scan_time_text(time, this_time);
-        scan_time_text(symbol->last_time, last_time);
-        snprintf(text, sizeof text, "%s: %s comes after %s", symbols_name(&v->symbols, number),
-                 this_time, last_time);
-        violation(v, RULE_BACKWARDS, row, (int32_t)number, text);
-    }
+    if (symbol->source == source && time < symbol->last_time)
+        report_backwards(v, row, number, symbol->last_time);
     if (symbol->source != source || time > symbol->newest) {
         symbol->newest = time;
         symbol->newest_place = v->sources[v->current].base + row->line;
@@ -154,7 +162,7 @@ static void take_row(const struct reader_row *row, void *context)
     check_ohlc(v, row, symbol);
     if (symbol < 0 || row->fields[COLUMN_TIME].state != FIELD_READ)
         return;
-    check_order(v, row, (uint32_t)symbol);
+    check_order(v, row, symbol);
     struct row kept = {
         .at = (uint64_t)symbol << REPORT_PLACE_BITS | (v->sources[v->current].base + row->line),
         .time = row->fields[COLUMN_TIME].time,
