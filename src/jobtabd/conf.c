@@ -14,7 +14,7 @@
 #include "conf_syntax.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:8080"
-#define DEFAULT_TABLE "var/table"
+#define DEFAULT_TABLE  "var/table"
 
 struct loading {
     const char *file;
@@ -121,8 +121,8 @@ static void check_values(struct loading *loading, const struct conf_section *sec
 }
 
 /* Read a titled section into its struct at `base`. */
-static void read_section(struct loading *loading, const struct conf_section *section,
-                         char **title, conf_check *check_title, void *base)
+static void read_section(struct loading *loading, const struct conf_section *section, char **title,
+                         conf_check *check_title, void *base)
 {
     char why[512];
 

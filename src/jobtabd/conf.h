@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct conf_listen {
-    char *address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/jobtab.sock" */
+    char *address;                   /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/jobtab.sock" */
     char *tls_certificate, *tls_key; /* paths, or NULL: no TLS */
     bool http2;
 };
@@ -23,9 +23,9 @@ struct conf_table {
 
 struct conf_kind {
     char *name;
-    char **command;  /* argument vector, NULL-terminated */
-    char *program;   /* what command[0] resolved to: a path to exec */
-    bool table;      /* its children use libjobtab */
+    char **command;       /* argument vector, NULL-terminated */
+    char *program;        /* what command[0] resolved to: a path to exec */
+    bool table;           /* its children use libjobtab */
     uint32_t children;    /* warm children a runner keeps; 0: one child for each job */
     uint32_t concurrency; /* jobs at once in a runner, where children is 0 */
     char *input_root;     /* absolute, or NULL */
@@ -39,9 +39,9 @@ struct conf {
     uint32_t worker_processes, runner_processes;
     char *user, *pid_file, *error_log, *access_log, *default_kind;
     int64_t shutdown_timeout;
-    uint64_t body_max;             /* bytes of an HTTP request body */
-    uint32_t worker_connections;   /* at once in one worker */
-    char **hosts;                  /* further names that Host may have; NULL-terminated, or NULL */
+    uint64_t body_max;           /* bytes of an HTTP request body */
+    uint32_t worker_connections; /* at once in one worker */
+    char **hosts;                /* further names that Host may have; NULL-terminated, or NULL */
     struct conf_listen *listens;
     size_t n_listens;
     struct conf_table table;

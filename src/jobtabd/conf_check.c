@@ -226,7 +226,8 @@ int conf_check_listen(const struct conf *conf, void *section, char *why, size_t 
         return -1;
     }
     for (const struct conf_listen *before = conf->listens; before < listen; before++) {
-        if (before->address && listen_parse(before->address, &other, &other_length, ignored, sizeof ignored) == 0 &&
+        if (before->address &&
+            listen_parse(before->address, &other, &other_length, ignored, sizeof ignored) == 0 &&
             length == other_length && memcmp(&address, &other, length) == 0) {
             return refuse(why, size, "the same address as \"%s\"", before->address);
         }

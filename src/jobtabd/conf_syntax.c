@@ -23,11 +23,11 @@
 
 #include "conf_rows.h"
 
-#define FILE_MAX (1 << 20)
+#define FILE_MAX    (1 << 20)
 #define OPTIONS_MAX 32 /* keys in one section, and some of our own */
-#define BEGIN_KEY ""   /* no file can set it; its default is "read" where a section begins */
-#define END_KEY "@end"
-#define END_LINE END_KEY " = @"
+#define BEGIN_KEY   "" /* no file can set it; its default is "read" where a section begins */
+#define END_KEY     "@end"
+#define END_LINE    END_KEY " = @"
 
 static const char *const section_names[] = {"listen", "table", "kind"};
 #define N_NAMES (sizeof section_names / sizeof section_names[0])
@@ -57,8 +57,8 @@ static void fault(int line, const char *format, ...)
 }
 
 /* libconfuse has a fault to tell. */
-__attribute__((format(printf, 2, 0)))
-static void take_fault(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void take_fault(cfg_t *cfg, const char *format,
+                                                             va_list args)
 {
     char reason[512];
 
@@ -95,8 +95,7 @@ static int add_value(struct conf_section *section, const cfg_opt_t *opt, int lin
             break;
         }
     }
-    struct conf_value *grown =
-        reallocarray(section->values, section->n_values + 1, sizeof *grown);
+    struct conf_value *grown = reallocarray(section->values, section->n_values + 1, sizeof *grown);
     char *copy = strdup(text);
     if (grown) {
         section->values = grown;
@@ -144,16 +143,15 @@ static size_t section_options(const char *section, cfg_opt_t *options)
     for (size_t i = 0; i < conf_n_rows; i++) {
         if (strcmp(conf_rows[i].section, section) == 0) {
             int flags = CFGF_NODEFAULT | (conf_rows[i].type == CONF_LIST ? CFGF_LIST : 0);
-            options[n++] =
-                (cfg_opt_t)CFG_PTR_CB(conf_rows[i].name, NULL, flags, take_value, NULL);
+            options[n++] = (cfg_opt_t)CFG_PTR_CB(conf_rows[i].name, NULL, flags, take_value, NULL);
         }
     }
     options[n] = (cfg_opt_t)CFG_END();
     return n;
 }
 
-/* After a file that ended inside a string or a comment the next one would be read as the rest of it.
- * Close what is open. */
+/* After a file that ended inside a string or a comment the next one would be read as the rest of
+ * it. Close what is open. */
 static void reset_scanner(void)
 {
     static const char *const closers[] = {"\"", "'", "*/"};

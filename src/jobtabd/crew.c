@@ -16,12 +16,12 @@
 #include "conf.h"
 #include "log.h"
 
-#define FIRST_BREATH_MS 1000 /* who dies younger, or before it is ready, failed at its start */
-#define A_WHILE_MS 10000     /* who lived so long starts with a clean record */
-#define BACKOFF_MS 250       /* doubles with each failure in a row */
-#define BACKOFF_MAX_MS 16000
-#define READY_MS 30000       /* for a new crew to get to work */
-#define MARGIN_MS 3000       /* beyond kill_after, for a role to end after SIGTERM */
+#define FIRST_BREATH_MS 1000  /* who dies younger, or before it is ready, failed at its start */
+#define A_WHILE_MS      10000 /* who lived so long starts with a clean record */
+#define BACKOFF_MS      250   /* doubles with each failure in a row */
+#define BACKOFF_MAX_MS  16000
+#define READY_MS        30000 /* for a new crew to get to work */
+#define MARGIN_MS       3000  /* beyond kill_after, for a role to end after SIGTERM */
 
 static int (*const mains[])(struct role *role) = {
     [ROLE_WORKER] = worker_main, [ROLE_RUNNER] = runner_main, [ROLE_KEEPER] = keeper_main};
@@ -299,8 +299,8 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
     } else if (slot->fill_at == now) {
         log_error("%s (process %d) %s; starting it again", name, (int)pid, end);
     } else {
-        log_error("%s (process %d) %s%s, %u in a row; starting it again in %lld ms", name,
-                  (int)pid, end, at_start ? " at its start" : "", slot->failures,
+        log_error("%s (process %d) %s%s, %u in a row; starting it again in %lld ms", name, (int)pid,
+                  end, at_start ? " at its start" : "", slot->failures,
                   (long long)(slot->fill_at - now));
     }
     return true;

@@ -32,12 +32,12 @@ struct slot {
 struct crew {
     struct crew *next;
     enum crew_phase phase;
-    struct conf *conf;   /* the crew's own */
-    int *listeners;      /* one for each conf->listens */
+    struct conf *conf; /* the crew's own */
+    int *listeners;    /* one for each conf->listens */
     struct slot *slots;
     size_t n_slots;
-    int told;            /* leaving: the last signal sent */
-    int64_t deadline;    /* leaving: when a harder one follows; coming: when it is given up */
+    int told;         /* leaving: the last signal sent */
+    int64_t deadline; /* leaving: when a harder one follows; coming: when it is given up */
 };
 
 /* What the master hands on to every role. */

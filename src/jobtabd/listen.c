@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
-#define UNIX "unix:"
-#define BUSY_TRIES 50
+#define BACKLOG       4096 /* the kernel cuts it to net.core.somaxconn */
+#define UNIX          "unix:"
+#define BUSY_TRIES    50
 #define BUSY_PAUSE_NS 100000000L
 
 static int parse_unix(const char *path, struct sockaddr_storage *address, socklen_t *length,
@@ -49,8 +49,8 @@ int listen_parse(const char *text, struct sockaddr_storage *address, socklen_t *
     const char *colon = strrchr(text, ':');
     size_t n = colon ? (size_t)(colon - text) : 0;
     char *end = NULL;
-    unsigned long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10)
-                                                                     : 65536;
+    unsigned long port =
+        colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 65536;
     if (!colon || n == 0 || n >= sizeof host || !end || *end || port > 65535) {
         snprintf(why, size, "no ADDRESS:PORT and no unix:PATH");
         return -1;

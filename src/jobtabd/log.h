@@ -20,9 +20,9 @@ void log_role(const char *role);
 void log_write(enum log_level level, const char *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-#define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
+#define log_error(...)  log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_warn(...)   log_write(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
 #define log_notice(...) log_write(LOG_LEVEL_NOTICE, NULL, __VA_ARGS__)
-#define log_info(...) log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_info(...)   log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
 
 #endif

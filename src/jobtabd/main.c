@@ -16,7 +16,7 @@
 #include "pidfile.h"
 #include "role.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE    2
 #define START_WAIT_MS 30000
 
 static const struct {

@@ -34,7 +34,7 @@
 #include "strays.h"
 
 #define STRAYS_AGAIN_MS 500
-#define LAST_STRAYS_MS 3000
+#define LAST_STRAYS_MS  3000
 
 static struct master {
     struct crew *crews; /* at most one coming, at most one serving, any number leaving */
@@ -392,7 +392,7 @@ static void loop(void)
 
 static int open_signals(void)
 {
-    static const int numbers[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
+    static const int numbers[] = {SIGTERM, SIGINT,  SIGQUIT,  SIGHUP,
                                   SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD};
     sigset_t set;
 
@@ -421,8 +421,8 @@ static int open_links(void)
     }
     master.lifeline = lifeline[1];
     master.ready = ready[0];
-    master.links = (struct crew_links){
-        .run_id = master.run_id, .lifeline = lifeline[0], .ready = ready[1]};
+    master.links =
+        (struct crew_links){.run_id = master.run_id, .lifeline = lifeline[0], .ready = ready[1]};
     return 0;
 }
 
@@ -452,8 +452,8 @@ static int begin(struct conf *conf)
     return muster(conf, CREW_SERVING, NULL) ? 0 : -1;
 }
 
-/* From here on only the log is told. In the background nothing holds on to the terminal, or to the pipe
- * of whoever started us; what a library prints goes to the log. */
+/* From here on only the log is told. In the background nothing holds on to the terminal, or to the
+ * pipe of whoever started us; what a library prints goes to the log. */
 static void leave_stderr(void)
 {
     log_echo(false);

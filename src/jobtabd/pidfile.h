@@ -7,8 +7,8 @@
 
 #define RUN_ID_TEXT 33 /* 128 random bits in hex, and NUL */
 
-/* Take the file: lock it and write this process's id. The lock goes with the process, so a file left
- * behind is no obstacle. 0, or -1 with the reason in why. */
+/* Take the file: lock it and write this process's id. The lock goes with the process, so a file
+ * left behind is no obstacle. 0, or -1 with the reason in why. */
 int pidfile_take(const char *path, char *why, size_t size);
 /* Remove it, with the run id. Only by who took it. */
 void pidfile_drop(const char *path);

@@ -37,33 +37,31 @@ const char *role_name(enum role_kind kind)
 void role_title_init(int argc, char **argv)
 {
     char *end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
-    size_t n = 0;
 
-    while (environ[n]) {
-        n++;
-    }
-    char **copy = calloc(n + 1, sizeof *copy);
-    for (size_t i = 0; copy && i < n; i++) {
-        copy[i] = strdup(environ[i]);
-        if (!copy[i]) {
-            return;
+    /* The kernel lays the variables out behind the arguments. Those moved away make room. */
+    for (char **variable = environ; *variable && *variable == end; variable++) {
+        size_t size = strlen(end) + 1;
+        char *copy = strdup(end);
+        if (!copy) {
+            break;
         }
-        if (environ[i] == end) { /* the kernel lays them out one behind the other */
-            end += strlen(end) + 1;
-        }
+        *variable = copy;
+        end += size;
     }
-    if (copy) {
-        environ = copy;
-        title_begin = argv[0];
-        title_size = (size_t)(end - argv[0]);
-    }
+    title_begin = argv[0];
+    title_size = (size_t)(end - argv[0]);
 }
 
-static void set_title(const char *name)
+/* What ps shows: the command's name and its arguments. */
+static void set_title(enum role_kind kind, const char *name)
 {
+    char command[16];
+
+    snprintf(command, sizeof command, ROLE_COMMAND "-%s", role_name(kind));
+    prctl(PR_SET_NAME, command);
     if (title_size > 0) {
         memset(title_begin, 0, title_size);
-        snprintf(title_begin, title_size, "jobtabd: %s", name);
+        snprintf(title_begin, title_size, ROLE_COMMAND ": %s", name);
     }
 }
 
@@ -121,7 +119,7 @@ void role_begin(struct role *role)
     snprintf(name, sizeof name, role->kind == ROLE_KEEPER ? "%s" : "%s %d", role_name(role->kind),
              role->slot);
     log_role(name);
-    set_title(name);
+    set_title(role->kind, name);
     if (geteuid() == 0 && role->conf->user[0] && change_user(role->conf->user) != 0) {
         log_error("cannot become user %s: %s", role->conf->user, strerror(errno));
         exit(1);

@@ -45,6 +45,9 @@ void role_ready(struct role *role);
 /* What has been asked for so far. Async signals set it; looks at the lifeline as well. */
 enum role_stop role_stopping(const struct role *role);
 
+/* What the command names of the master and of all roles begin with. */
+#define ROLE_COMMAND "jobtabd"
+
 /* "worker", "runner", "keeper". */
 const char *role_name(enum role_kind kind);
 

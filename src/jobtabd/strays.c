@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "role.h"
 
 #define OWNER "JOBTAB_OWNER="
 
@@ -183,6 +184,11 @@ static bool carries(pid_t pid, const char *run_id)
     return found;
 }
 
+static bool is_of_jobtabd(const struct process *process)
+{
+    return strncmp(process->name, ROLE_COMMAND, strlen(ROLE_COMMAND)) == 0;
+}
+
 static unsigned kill_carrier(const struct process *process, const void *context)
 {
     const char *run_id = context;
@@ -196,8 +202,8 @@ static unsigned kill_carrier(const struct process *process, const void *context)
     bool found = process->pid != getpid() && carries(process->pid, run_id);
     if (found) {
         /* A runner that outlived its master stops its children and hands their jobs back. */
-        bool looked_after = read_process(process->parent, &parent) &&
-                            strcmp(parent.name, "jobtabd") == 0 && parent.pid != getpid();
+        bool looked_after = read_process(process->parent, &parent) && is_of_jobtabd(&parent) &&
+                            parent.pid != getpid();
         if (!looked_after && pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0) {
             log_notice("killed process %d (%s), left behind by an earlier master",
                        (int)process->pid, process->name);

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From now on processes that lose their parent become children of this one. The children that it has
- * already (of the shell that it was exec'd from) are no concern of ours. */
+/* From now on processes that lose their parent become children of this one. The children that it
+ * has already (of the shell that it was exec'd from) are no concern of ours. */
 void strays_adopt(void);
 
 /* Send SIGKILL to children of this process that are no roles, and to their process groups. What
