@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,31 +21,60 @@
 
 #define DEPTH_MAX 16
 
-static int open_beneath(int root, const char *path, uint64_t flags)
+/* Where the kernel has no openat2, or a sandbox forbids it: name by name, and stricter. No link is
+ * followed and no name may be "..". */
+static int open_by_steps(int root, const char *path, int flags)
+{
+    int folder = root;
+    if (*path == '/') {
+        errno = EXDEV;
+        return -1;
+    }
+    for (;;) {
+        char name[NAME_MAX + 1];
+        size_t size = strcspn(path, "/");
+        const char *rest = path + size + strspn(path + size, "/");
+        int next = -1;
+        if (size > NAME_MAX)
+            errno = ENAMETOOLONG;
+        else if (size == 2 && memcmp(path, "..", 2) == 0)
+            errno = EXDEV;
+        else {
+            memcpy(name, path, size);
+            name[size] = '\0';
+            next = openat(folder, name,
+                          (*rest == '\0' ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+        }
+        int error = errno;
+        if (folder != root)
+            close(folder);
+        errno = error;
+        if (next < 0 || *rest == '\0')
+            return next;
+        folder = next;
+        path = rest;
+    }
+}
+
+static int open_beneath(int root, const char *path, int flags)
 {
     struct open_how how = {
-        .flags = flags | O_RDONLY | O_CLOEXEC,
+        .flags = (unsigned)(flags | O_CLOEXEC),
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
-    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    return fd >= 0 || (errno != ENOSYS && errno != EPERM) ? fd : open_by_steps(root, path, flags);
 }
 
 static const char *why(int error)
 {
-    switch (error) {
-    case EXDEV:
-        return "leads out of the input root";
-    case ENOSYS:
-        return "this kernel cannot keep paths beneath a folder (openat2, Linux 5.6)";
-    default:
-        return strerror(error);
-    }
+    return error == EXDEV ? "leads out of the input root" : strerror(error);
 }
 
 int sources_open(int root, const char *path, int *file, uint64_t *size, struct fault *fault)
 {
     struct stat st;
-    int fd = open_beneath(root, path, O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us */
+    int fd = open_beneath(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us */
     if (fd < 0)
         return fault_set(fault, FAULT_INVALID, "%s: %s", path, why(errno));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
@@ -91,7 +121,7 @@ static int keep(struct found *found, const char *path)
 static int look_into(struct found *found, const char *prefix, int depth)
 {
     int result = 0;
-    int fd = open_beneath(found->root, *prefix == '\0' ? "." : prefix, O_DIRECTORY);
+    int fd = open_beneath(found->root, *prefix == '\0' ? "." : prefix, O_RDONLY | O_DIRECTORY);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     if (folder == NULL) {
         result = fault_set(found->fault, FAULT_INVALID, "%s: %s",

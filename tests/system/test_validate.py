@@ -5,11 +5,13 @@
     JOBTAB_PRICES_SIZE=n   bytes of each large source (default 64 MB; 1000000000 is the long form)
 """
 
+import ctypes
 import json
 import os
 import pathlib
 import random
 import re
+import struct
 import subprocess
 import time
 from signal import SIGQUIT, SIGTERM
@@ -162,6 +164,40 @@ def test_no_path_leads_out_of_the_root(private):
         assert said == f"{path}: leads out of the input root"
     assert error_of(3, "-r", root) == "absolute.csv: leads out of the input root"
     assert result_of(root, {"sources": ["inside.csv", "in/../in/good.csv"]})["verdict"] == "passed"
+
+
+def without_openat2():
+    """To be run in the child: a filter under which openat2 is a call that does not exist."""
+    instructions = [(0x20, 0, 0, 0), (0x15, 0, 1, 437), (0x06, 0, 0, 0x50026), (0x06, 0, 0, 0x7FFF0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *i) for i in instructions))
+    program = struct.pack("@HP", len(instructions), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+        os._exit(99)
+
+
+def test_without_openat2_no_link_is_followed(private):
+    write(private / "outside.csv", GOOD)
+    root = private / "root"
+    write(root / "in/er/good.csv", GOOD)
+    write(root / "good.csv", GOOD)
+    good = run("-r", root, preexec_fn=without_openat2)
+    assert good.returncode == 0 and json.loads(good.stdout)["sources"] == 2, good
+    good = run("-r", root, "in//er/good.csv", "./good.csv", preexec_fn=without_openat2)
+    assert good.returncode == 0 and json.loads(good.stdout)["sources"] == 2, good
+    (root / "link").symlink_to("../outside.csv")
+    (root / "folder").symlink_to("in")
+    for path, why in (
+        ("link", "Too many levels of symbolic links"),
+        ("folder/er/good.csv", "Not a directory"),
+        ("in/../good.csv", "leads out of the input root"),
+        ("../outside.csv", "leads out of the input root"),
+        ("/etc/passwd", "leads out of the input root"),
+        ("x" * 300, "File name too long"),
+        ("in/er", "not a regular file"),
+    ):
+        said = error_of(3, "-r", root, path, preexec_fn=without_openat2)
+        assert said == f"{path}: {why}"[:255]
 
 
 def test_a_source_that_cannot_be_read_is_named(private):
