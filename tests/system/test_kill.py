@@ -3,15 +3,16 @@
 import http.client
 import os
 import random
+import subprocess
 import threading
 import time
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
-from conftest import actor, alive, do, effects, processes, seconds, sh, wait_until, warm
+from conftest import BUILD, actor, alive, descendants, do, effects, processes, seconds, sh, wait_until, warm
 from oracle import check, load
-from test_acceptance import storm
+from test_acceptance import storm, storm_command
 
 STORM = int(os.environ.get("JOBTAB_KILL_REQUESTS", "6000"))
 
@@ -292,6 +293,41 @@ def test_a_storm_with_kills_keeps_every_promise(daemon, private):
     faults = check(happened, killed=True)
     assert faults == [], "\n".join(faults)
     verified = d.jobtab("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_processes_killed_inside_the_library_harm_nobody(private):
+    """No daemon: clients that submit, claim, report and read through the library are SIGKILLed
+    wherever they happen to be, the writer's lock in hand or not."""
+    events = private / "events"
+    events.mkdir()
+    command = storm_command(private / "table", events, clients=40, requests=STORM)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    choice, killed = random.Random(5), 0
+    try:
+        wait_until(lambda: len(descendants(process.pid)) == 40, 5)
+        # The first worker lives: somebody has to work off the rest.
+        victims = sorted(descendants(process.pid))[1:]
+        choice.shuffle(victims)
+        for pid in victims[:24]:
+            time.sleep(0.02 + choice.random() / 25)
+            if pid in descendants(process.pid):
+                os.kill(pid, SIGKILL)
+                killed += 1
+        text, _ = process.communicate(timeout=seconds(60))
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, text
+    assert killed >= 10 and f" {killed} killed" in text, text
+    faults = check(load(events), killed=True)
+    assert faults == [], "\n".join(faults)
+    verified = subprocess.run(
+        [str(BUILD / "jobtab"), "-d", str(private / "table"), "verify"],
+        capture_output=True,
+        text=True,
+        timeout=seconds(30),
+    )
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
