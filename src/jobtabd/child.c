@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,7 +45,6 @@ struct child {
     enum stage stage;
 
     pid_t pid; /* 0: there never was a process */
-    struct watch exit;
     struct relay relay;
     uint64_t oom_kills; /* of the machine, when it was started */
 
@@ -100,8 +98,6 @@ static char **make_environment(const struct child *child, const struct jobtab_jo
     return child_env_make(&facts, environ);
 }
 
-static void exited(struct watch *watch, uint32_t events);
-
 static void fail_start(struct child *child, const char *what, const char *why)
 {
     char text[2 * JOBTAB_MESSAGE_MAX];
@@ -145,7 +141,7 @@ static void start_process(struct child *child, const struct jobtab_job *job)
     }
     child->oom_kills = oom_kills();
     spawn.envp = environment;
-    int started = spawn_program(&spawn, &child->pid, &child->exit.fd, &step);
+    int started = spawn_program(&spawn, &child->pid, &step);
     int error = errno;
     for (int i = 0; i < 4; i++)
         close(spawn.fds[i]);
@@ -156,13 +152,6 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         fail_start(child, step, why);
         relay_shut(&child->relay);
         goto out;
-    }
-    if (child->exit.fd >= 0 && watch_add(site->epoll, &child->exit, EPOLLIN) < 0) {
-        /* End it now; child_tick sees when it has ended. */
-        log_write(LOG_LEVEL_ERROR, child->name, "cannot watch pid %d: %s", (int)child->pid,
-                  strerror(errno));
-        watch_close(site->epoll, &child->exit);
-        child_kill(child);
     }
     log_write(LOG_LEVEL_INFO, child->name, "%s started, pid %d, attempt %u", child->kind->name,
               (int)child->pid, job->attempt);
@@ -185,7 +174,6 @@ struct child *child_start(const struct site *site, const struct conf_kind *kind,
     jobtab_id_format(&child->id, child->name);
     child->timeout = job->timeout;
     child->deadline = job->timeout > 0 ? watch_clock() + job->timeout : INT64_MAX;
-    child->exit = (struct watch){.fd = -1, .ready = exited, .owner = child};
     child->relay.in.fd = child->relay.out.fd = child->relay.err.fd = child->relay.report.fd = -1;
     if (stopping) {
         child->cause = ENDING_SHUTDOWN;
@@ -215,8 +203,7 @@ void child_kill(struct child *child)
     signal_group(child, SIGKILL);
 }
 
-/* Sees whether the process has ended; leaves it a zombie. */
-static void look_for_end(struct child *child)
+void child_look(struct child *child)
 {
     siginfo_t info = {0};
 
@@ -226,7 +213,6 @@ static void look_for_end(struct child *child)
         return;
     child->status = info.si_status;
     child->status_code = info.si_code;
-    watch_close(child->site->epoll, &child->exit);
     /* What it leaves behind in its group must not outlive its job. */
     kill(-child->pid, SIGKILL);
     relay_drain(&child->relay);
@@ -234,17 +220,11 @@ static void look_for_end(struct child *child)
     child->stage = DRAINING;
 }
 
-static void exited(struct watch *watch, uint32_t events)
-{
-    (void)events;
-    look_for_end(watch->owner);
-}
-
 void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after)
 {
     int64_t kill_at = watch_clock() + kill_after;
 
-    look_for_end(child);
+    child_look(child);
     if (child->stage != RUNNING)
         return;
     if (child->cause == ENDING_OWN) {
@@ -260,7 +240,7 @@ void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after
  * itself and be about to leave. */
 static void lose(struct child *child)
 {
-    look_for_end(child);
+    child_look(child);
     if (child->stage != RUNNING || child->cause != ENDING_OWN)
         return;
     if (child->kind->table) {
@@ -301,8 +281,6 @@ void child_tick(struct child *child, int64_t now)
             child_stop(child, ENDING_TIMEOUT, child->kind->kill_after);
         if (child->cause != ENDING_OWN && now >= child->kill_at)
             child_kill(child);
-        if (child->exit.fd < 0) /* unwatched */
-            look_for_end(child);
     }
     if (child->stage == DRAINING && !relay_ended(&child->relay) && now >= child->drain_until)
         relay_drain(&child->relay); /* somebody outside the group holds them open: enough */
@@ -505,7 +483,6 @@ bool child_gone(const struct child *child)
 
 void child_free(struct child *child)
 {
-    watch_close(child->site->epoll, &child->exit);
     relay_close(&child->relay);
     free(child->log.data);
     free(child);

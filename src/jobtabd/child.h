@@ -1,8 +1,8 @@
 /* child.h - one job in one process: from the claim to the finish.
  *
- * The runner owns the job. Pipes and the process's end come in through epoll; what is due by
- * the clock is done by child_tick; what is to be written to the table is put into the desk's batch
- * by child_offer.
+ * The runner owns the job. What the pipes bring comes in through epoll, the process's end through
+ * child_look; what is due by the clock is done by child_tick; what is to be written to the table is
+ * put into the desk's batch by child_offer.
  */
 #ifndef CHILD_H
 #define CHILD_H
@@ -27,6 +27,8 @@ void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after
 /* SIGKILL to its group, at once. */
 void child_kill(struct child *child);
 
+/* Has the process ended? It stays a zombie until that is recorded. */
+void child_look(struct child *child);
 /* Has the job been cancelled, or gone to another? A read of the table. */
 void child_check(struct child *child);
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bell_thread.h"
@@ -47,7 +48,7 @@ struct kind_slots {
 struct runner {
     struct role *role;
     struct site site;
-    struct watch wake, lifeline, bell, done;
+    struct watch wake, lifeline, bell, done, deaths;
     struct warm *warm;
 
     size_t n_kinds, first_kind; /* the kind that may claim first; they take turns */
@@ -202,6 +203,20 @@ static void bell_rang(struct watch *watch, uint32_t events)
         runner->look_at = runner->looked_at + LOOK_EVERY;
 }
 
+/* SIGCHLD says that somebody died, but not reliably who: one signal may stand for several. */
+static void somebody_died(struct watch *watch, uint32_t events)
+{
+    struct runner *runner = watch->owner;
+    struct signalfd_siginfo info;
+
+    (void)events;
+    if (read(watch->fd, &info, sizeof info) < 0 && errno != EAGAIN && errno != EINTR)
+        log_error("reading a signalfd: %s", strerror(errno));
+    for (size_t i = 0; i < runner->n_children; i++)
+        child_look(runner->children[i]);
+    warm_look(runner->warm);
+}
+
 static void batch_done(struct watch *watch, uint32_t events)
 {
     struct runner *runner = watch->owner;
@@ -334,7 +349,14 @@ static int open_events(struct runner *runner)
 {
     struct site *site = &runner->site;
     int epoll = site->epoll;
+    sigset_t death;
 
+    sigemptyset(&death);
+    sigaddset(&death, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &death, NULL);
+    runner->deaths = (struct watch){.fd = signalfd(-1, &death, SFD_NONBLOCK | SFD_CLOEXEC),
+                                    .ready = somebody_died,
+                                    .owner = runner};
     runner->wake = (struct watch){.fd = runner->role->wake, .ready = woken, .owner = runner};
     runner->lifeline =
         (struct watch){.fd = runner->role->lifeline, .ready = lifeline_cut, .owner = runner};
@@ -345,7 +367,8 @@ static int open_events(struct runner *runner)
         watch_add(epoll, &runner->wake, EPOLLIN) < 0 ||
         watch_add(epoll, &runner->lifeline, EPOLLIN | EPOLLONESHOT) < 0 ||
         watch_add(epoll, &runner->bell, EPOLLIN) < 0 ||
-        watch_add(epoll, &runner->done, EPOLLIN) < 0)
+        watch_add(epoll, &runner->done, EPOLLIN) < 0 ||
+        watch_add(epoll, &runner->deaths, EPOLLIN) < 0)
         return -1;
     return 0;
 }

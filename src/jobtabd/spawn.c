@@ -9,18 +9,16 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FIRST_FREE 4 /* descriptors above those that a child gets */
 
-enum step { FORK, PARENT, SIGNALS, GROUP, DESCRIPTORS, EXEC, PIDFD };
+enum step { FORK, PARENT, SIGNALS, GROUP, DESCRIPTORS, EXEC };
 static const char *const step_names[] = {
     [FORK] = "fork",   [PARENT] = "parent-death signal", [SIGNALS] = "signals",
     [GROUP] = "group", [DESCRIPTORS] = "descriptors",    [EXEC] = "exec",
-    [PIDFD] = "pidfd",
 };
 
 struct failure {
@@ -98,10 +96,10 @@ static int read_failure(int from, struct failure *failure)
     return n == (ssize_t)sizeof *failure;
 }
 
-int spawn_program(const struct spawn *spawn, pid_t *pid, int *pidfd, const char **step)
+int spawn_program(const struct spawn *spawn, pid_t *pid, const char **step)
 {
     struct failure failure = {.step = FORK};
-    int tell[2] = {-1, -1}, fd = -1;
+    int tell[2] = {-1, -1};
     sigset_t all, before;
     pid_t parent = getpid(), child = -1;
 
@@ -122,14 +120,8 @@ int spawn_program(const struct spawn *spawn, pid_t *pid, int *pidfd, const char 
         errno = failure.error;
         goto fail;
     }
-    fd = pidfd_open(child, 0);
-    if (fd < 0 && errno != ENOSYS) {
-        failure.step = PIDFD;
-        goto fail;
-    }
     close(tell[0]);
     *pid = child;
-    *pidfd = fd;
     return 0;
 
 fail:;

@@ -13,9 +13,8 @@ struct spawn {
 
 /* The program runs as leader of its own process group, without blocked or ignored signals, and
  * is SIGKILLed by the kernel when the calling thread ends. Returns once it has been executed.
- * 0: *pid is to be reaped by the caller, *pidfd (close-on-exec) is readable once it has ended.
- * (-1 where the system has no such descriptors, as under valgrind: look now and then.)
- * -1 with errno: no process remains, *step says what failed. */
-int spawn_program(const struct spawn *spawn, pid_t *pid, int *pidfd, const char **step);
+ * 0: *pid is to be reaped by the caller. -1 with errno: no process remains, *step says what
+ * failed. */
+int spawn_program(const struct spawn *spawn, pid_t *pid, const char **step);
 
 #endif

@@ -39,7 +39,7 @@ struct warm_child {
     const struct conf_kind *kind;
     enum stage stage;
     pid_t pid;
-    struct watch exit, err;
+    struct watch err;
     char who[JOBTAB_KIND_MAX + 24]; /* "validate, pid 123" */
     struct child_log log;
 
@@ -64,7 +64,6 @@ struct warm {
 
 /* ------------------------------------------------------------------- starting */
 
-static void exited(struct watch *watch, uint32_t events);
 static void complained(struct watch *watch, uint32_t events);
 
 static char **make_environment(const struct warm_child *child)
@@ -104,7 +103,7 @@ static void start(struct warm_child *child, int64_t now)
         goto fail;
     spawn.envp = environment;
     memcpy(spawn.fds, (int[4]){warm->devnull, ends[1], ends[1], -1}, sizeof spawn.fds);
-    if (spawn_program(&spawn, &child->pid, &child->exit.fd, &step) < 0) {
+    if (spawn_program(&spawn, &child->pid, &step) < 0) {
         child->pid = 0;
         goto fail;
     }
@@ -116,13 +115,8 @@ static void start(struct warm_child *child, int64_t now)
     child->err.fd = ends[0];
     close(ends[1]);
     snprintf(child->who, sizeof child->who, "%s, pid %d", child->kind->name, (int)child->pid);
-    if ((child->exit.fd >= 0 && watch_add(warm->site->epoll, &child->exit, EPOLLIN) < 0) ||
-        watch_add(warm->site->epoll, &child->err, EPOLLIN) < 0) {
-        /* End it now; warm_tick sees when it has ended. */
-        log_error("%s: cannot be watched: %s", child->who, strerror(errno));
-        watch_close(warm->site->epoll, &child->exit);
-        kill(-child->pid, SIGKILL);
-    }
+    if (watch_add(warm->site->epoll, &child->err, EPOLLIN) < 0)
+        log_error("%s: what it says is lost: %s", child->who, strerror(errno));
     log_info("%s: started", child->who);
     child_env_free(environment);
     return;
@@ -158,7 +152,6 @@ struct warm *warm_new(const struct site *site, const struct conf *conf)
             struct warm_child *child = &warm->children[warm->n++];
             child->warm = warm;
             child->kind = &conf->kinds[i];
-            child->exit = (struct watch){.fd = -1, .ready = exited, .owner = child};
             child->err = (struct watch){.fd = -1, .ready = complained, .owner = child};
         }
     }
@@ -169,10 +162,8 @@ void warm_free(struct warm *warm)
 {
     if (warm == NULL)
         return;
-    for (size_t i = 0; i < warm->n; i++) {
-        watch_close(warm->site->epoll, &warm->children[i].exit);
+    for (size_t i = 0; i < warm->n; i++)
         watch_close(warm->site->epoll, &warm->children[i].err);
-    }
     if (warm->devnull >= 0)
         close(warm->devnull);
     free(warm->children);
@@ -222,7 +213,6 @@ static void look_for_end(struct warm_child *child)
         waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT | WNOHANG) < 0 ||
         info.si_pid != child->pid)
         return;
-    watch_close(warm->site->epoll, &child->exit);
     kill(-child->pid, SIGKILL); /* whatever it leaves behind in its group */
     for (int reads = 0; reads < 64 && read_complaints(child); reads++)
         ;
@@ -233,10 +223,10 @@ static void look_for_end(struct warm_child *child)
     tell_end(child, &info);
 }
 
-static void exited(struct watch *watch, uint32_t events)
+void warm_look(struct warm *warm)
 {
-    (void)events;
-    look_for_end(watch->owner);
+    for (size_t i = 0; i < warm->n; i++)
+        look_for_end(&warm->children[i]);
 }
 
 /* SIGQUIT asks for an end after the current job, SIGTERM for one at once. */
@@ -270,8 +260,6 @@ void warm_tick(struct warm *warm, int64_t now)
         struct warm_child *child = &warm->children[i];
         if (child->stage == DOWN && !warm->stopping && now >= child->start_at)
             start(child, now);
-        if (child->stage == UP && child->exit.fd < 0) /* unwatched */
-            look_for_end(child);
         if (child->stage == UP && now >= child->deadline)
             tell_for_job(child, "over its time");
         if (child->stage == UP && now >= child->kill_at) {

@@ -21,6 +21,8 @@ void warm_free(struct warm *warm);
 void warm_tick(struct warm *warm, int64_t now);
 int64_t warm_next(const struct warm *warm);
 
+/* See which have ended. They stay zombies until the table has heard of it. */
+void warm_look(struct warm *warm);
 /* See in the table what each works on: one whose job is being cancelled is told to stop, one
  * with a time-out gets its deadline. */
 void warm_inspect(struct warm *warm);
