@@ -13,6 +13,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/listen.c src/jobtabd/listen.h \
 	src/jobtabd/log.c src/jobtabd/log.h \
 	src/jobtabd/master.c src/jobtabd/master.h \
+	src/jobtabd/muster.c src/jobtabd/muster.h \
 	src/jobtabd/pidfile.c src/jobtabd/pidfile.h \
 	src/jobtabd/role.c src/jobtabd/role.h \
 	src/jobtabd/strays.c src/jobtabd/strays.h \

@@ -15,21 +15,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "conf.h"
 #include "conf_rows.h"
 #include "crew.h"
-#include "listen.h"
 #include "log.h"
+#include "muster.h"
 #include "pidfile.h"
 #include "strays.h"
 
@@ -58,6 +56,15 @@ static struct crew *crew_in(enum crew_phase phase)
     return crew;
 }
 
+static bool enlist(struct crew *crew)
+{
+    if (crew) {
+        crew->next = master.crews;
+        master.crews = crew;
+    }
+    return crew != NULL;
+}
+
 static bool is_role(pid_t pid)
 {
     for (const struct crew *crew = master.crews; crew; crew = crew->next) {
@@ -68,102 +75,7 @@ static bool is_role(pid_t pid)
     return false;
 }
 
-/* ------------------------------------------------------------------ listeners */
-
-static bool has_listener(const struct crew *crew, int fd)
-{
-    for (size_t i = 0; crew && i < crew->conf->n_listens; i++) {
-        if (crew->listeners[i] == fd) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Close those of a crew that `but` does not go on with. */
-static void close_listeners(struct crew *crew, const struct crew *but)
-{
-    for (size_t i = 0; i < crew->conf->n_listens; i++) {
-        if (crew->listeners[i] >= 0 && !has_listener(but, crew->listeners[i])) {
-            if (but) {
-                log_notice("no longer listening on %s", crew->conf->listens[i].address);
-            }
-            listen_close(crew->conf->listens[i].address, crew->listeners[i]);
-        }
-        crew->listeners[i] = -1;
-    }
-}
-
-/* Take over from the crew before what has the same address, open the rest. */
-static int open_listeners(struct crew *crew, const struct crew *before)
-{
-    char why[256], name[160];
-
-    for (size_t i = 0; i < crew->conf->n_listens; i++) {
-        const char *address = crew->conf->listens[i].address;
-        for (size_t j = 0; before && j < before->conf->n_listens; j++) {
-            if (strcmp(before->conf->listens[j].address, address) == 0) {
-                crew->listeners[i] = before->listeners[j];
-            }
-        }
-        if (crew->listeners[i] >= 0) {
-            continue;
-        }
-        crew->listeners[i] = listen_open(address, before == NULL, why, sizeof why);
-        if (crew->listeners[i] < 0) {
-            log_error("cannot listen on %s: %s", address, why);
-            return -1;
-        }
-        listen_name(crew->listeners[i], name, sizeof name);
-        log_notice("listening on %s", name);
-    }
-    return 0;
-}
-
-/* ---------------------------------------------------------------------- table */
-
-/* The roles open the table as `user`; only the master can make a directory that is theirs. */
-static int prepare_table(const struct conf *conf)
-{
-    const char *dir = conf->table.dir;
-
-    if (pidfile_make_parents(dir) != 0 || (mkdir(dir, 0750) != 0 && errno != EEXIST)) {
-        log_error("cannot make the directory %s: %s", dir, strerror(errno));
-        return -1;
-    }
-    if (geteuid() != 0 || !conf->user[0]) {
-        return 0;
-    }
-    const struct passwd *account = getpwnam(conf->user);
-    if (!account || chown(dir, account->pw_uid, account->pw_gid) != 0) {
-        log_error("cannot give %s to user %s: %s", dir, conf->user,
-                  account ? strerror(errno) : "there is no such account");
-        return -1;
-    }
-    return 0;
-}
-
 /* ------------------------------------------------------------ start and reload */
-
-/* A crew for `conf`, which it takes; NULL after logging why not. */
-static struct crew *muster(struct conf *conf, enum crew_phase phase, const struct crew *before)
-{
-    struct crew *crew = crew_new(conf, phase);
-
-    if (!crew) {
-        log_error("%s", strerror(ENOMEM));
-        conf_free(conf);
-        return NULL;
-    }
-    if (prepare_table(conf) != 0 || open_listeners(crew, before) != 0) {
-        close_listeners(crew, before);
-        crew_free(crew);
-        return NULL;
-    }
-    crew->next = master.crews;
-    master.crews = crew;
-    return crew;
-}
 
 static void log_fault(const char *text, void *context)
 {
@@ -209,7 +121,7 @@ static void reload(void)
         conf_free(conf);
         return;
     }
-    if (!muster(conf, CREW_COMING, serving)) {
+    if (!enlist(muster(conf, CREW_COMING, serving))) {
         log_open(serving->conf->error_log);
         log_error("nothing was changed");
     }
@@ -221,7 +133,7 @@ static void take_over(struct crew *coming)
 
     log_notice("the new configuration is in force");
     coming->phase = CREW_SERVING;
-    close_listeners(serving, coming);
+    muster_close(serving, coming);
     crew_leave(serving, SIGQUIT);
 }
 
@@ -229,7 +141,7 @@ static void give_up(struct crew *coming)
 {
     struct crew *serving = crew_in(CREW_SERVING);
 
-    close_listeners(coming, serving);
+    muster_close(coming, serving);
     crew_leave(coming, SIGTERM);
     if (serving) {
         log_open(serving->conf->error_log);
@@ -255,12 +167,12 @@ static void stop(int number)
     master.stopping = true;
     for (struct crew *crew = master.crews; crew; crew = crew->next) {
         if (crew->phase == CREW_COMING) {
-            close_listeners(crew, crew_in(CREW_SERVING));
+            muster_close(crew, crew_in(CREW_SERVING));
             crew_leave(crew, SIGTERM);
         }
     }
     for (struct crew *crew = master.crews; crew; crew = crew->next) {
-        close_listeners(crew, NULL);
+        muster_close(crew, NULL);
         crew_leave(crew, number);
     }
 }
@@ -448,8 +360,9 @@ static int begin(struct conf *conf)
     if (master.last_run_id[0]) {
         log_warn("the last master did not end in order");
         master.strays_at = crew_now();
+        tend_strays(); /* now: a start that fails leaves nobody who knows of them */
     }
-    return muster(conf, CREW_SERVING, NULL) ? 0 : -1;
+    return enlist(muster(conf, CREW_SERVING, NULL)) ? 0 : -1;
 }
 
 /* From here on only the log is told. In the background nothing holds on to the terminal, or to the

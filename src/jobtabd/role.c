@@ -131,6 +131,9 @@ void role_begin(struct role *role)
         exit(1);
     }
     set_signals();
+    if (role_stopping(role) == ROLE_TERM) {
+        raise(SIGTERM); /* the master died before its death could be signalled */
+    }
 }
 
 void role_ready(struct role *role)
