@@ -446,7 +446,7 @@ def test_new_roles_that_die_at_their_start_change_nothing(fake):
         file.write(f'listen "127.0.0.1:{other}" {{ }}\n')
     tell(d, "keeper", "die")
     unchanged_after(d, "the new processes could not start to work")
-    assert refused(local(other))
+    wait_until(lambda: refused(local(other)), 5, "nobody listens there")
 
 
 def test_a_stop_in_the_middle_of_a_reload_ends_both_crews(fake):
