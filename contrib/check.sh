@@ -79,7 +79,8 @@ stage() {
     asan-system) pytest_in asan 5 ;;
     valgrind)
         cd "$CHECK_WORK/gcc" && JOBTAB_TEST_SLOW=20 make "$make_jobs" -k check CHECK_SYSTEM=no \
-            TESTS="\$(check_PROGRAMS)" LOG_COMPILER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+            TESTS="\$(check_PROGRAMS)" \
+            LOG_COMPILER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --suppressions=$CHECK_WORK/src/tests/unit/valgrind.supp"
         ;;
     story)
         # Not jobtab-validate: Debian 12's valgrind knows no openat2, which it insists on. Leaks

@@ -113,3 +113,10 @@ int in_child(int (*body)(void *context), void *context)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+int64_t slowed(int64_t ms)
+{
+    const char *factor = getenv("JOBTAB_TEST_SLOW");
+
+    return factor && atoi(factor) > 1 ? ms * atoi(factor) : ms;
+}

@@ -44,6 +44,9 @@ int finish(struct fixture *f, const struct jobtab_id *id, const struct jobtab_to
 void assert_sound(struct fixture *f);
 void assert_ok(int rc);
 
+/* A duration that is long enough on this run's machine: `ms` times JOBTAB_TEST_SLOW. */
+int64_t slowed(int64_t ms);
+
 /* Run `body` in a forked child; its return value is the exit code. */
 int in_child(int (*body)(void *context), void *context);
 

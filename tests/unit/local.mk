@@ -1,6 +1,7 @@
 # tests/unit/local.mk - included by Makefile.am
 
 # src/lib
+EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_bell

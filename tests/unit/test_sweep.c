@@ -59,8 +59,9 @@ static void a_due_job_becomes_pending_and_not_before(void **state)
     struct fixture *f = *state;
     struct jobtab_job job;
     struct jobtab_token token;
+    struct jobtab_submit later = {.kind = "k", .delay = slowed(60)};
 
-    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .delay = 60}, &job));
+    assert_ok(jobtab_submit(f->table, &later, &job));
     struct jobtab_swept swept = sweep(f);
     assert_int_equal(swept.due, 0);
     assert_int_equal(swept.next, job.run_at);
@@ -78,7 +79,7 @@ static void finished_jobs_expire_by_age(void **state)
     struct fixture *f = *state;
     struct jobtab_job job, live;
 
-    fixture_reopen(f, &(struct jobtab_options){.retention = 40});
+    fixture_reopen(f, &(struct jobtab_options){.retention = slowed(40)});
     job = submit(f, "k");
     live = submit(f, "k");
     assert_ok(jobtab_cancel(f->table, &job.id, &job));
@@ -196,7 +197,7 @@ static void a_job_over_its_time_whose_owner_died_timed_out(void **state)
 static void a_lapsed_lease_is_claimed_once(void **state)
 {
     struct fixture *f = *state;
-    struct jobtab_op op = {.verb = JOBTAB_CLAIM, .claim = {.kind = "k", .lease = 50}};
+    struct jobtab_op op = {.verb = JOBTAB_CLAIM, .claim = {.kind = "k", .lease = slowed(50)}};
     struct jobtab_token token;
 
     submit(f, "k");
