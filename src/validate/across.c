@@ -40,6 +40,8 @@ struct across {
     size_t n_sources;
     struct symbols *symbols;
     struct report *report;
+    const struct progress *progress;
+    unsigned percent;
     struct steps steps;
     uint32_t symbol;
     int64_t time;
@@ -170,6 +172,31 @@ static int take_row(struct across *a, const struct row *row, struct fault *fault
     return quote.price > 0 ? add_step(a, &quote, fault) : 0;
 }
 
+static bool go_on(void *context)
+{
+    const struct across *a = context;
+    return a->progress->tell(a->percent, "Comparing prices...", a->progress->context);
+}
+
+static int take_rows(struct across *a, struct rows *rows, unsigned from, struct fault *fault)
+{
+    const struct row *row;
+    for (uint64_t done = 0; rows_next(rows, &row, fault) == 0; done++) {
+        if (row == NULL) {
+            end_group(a);
+            return end_symbol(a, fault);
+        }
+        if (take_row(a, row, fault) != 0)
+            return -1;
+        if (done % TELL_EVERY == 0) {
+            a->percent = from + (unsigned)((99 - from) * done / rows->total);
+            if (!go_on(a))
+                return fault_set(fault, FAULT_STOPPED, "stopped");
+        }
+    }
+    return -1;
+}
+
 int across_check(struct rows *rows, const struct params *params,
                  const struct report_source *sources, size_t n_sources, struct symbols *symbols,
                  struct report *report, const struct progress *progress, unsigned from,
@@ -181,37 +208,20 @@ int across_check(struct rows *rows, const struct params *params,
         .n_sources = n_sources,
         .symbols = symbols,
         .report = report,
+        .progress = progress,
+        .percent = from,
     };
     int result = -1;
+    if (rows_sort(rows, fault) != 0)
+        return -1;
+    steps_init(&a.steps, rows->spare, rows->max_held * sizeof *rows->spare, go_on, &a);
     a.quotes = calloc(n_sources, sizeof *a.quotes);
     a.prices = calloc(n_sources, sizeof *a.prices);
     a.last = calloc(n_sources, sizeof *a.last);
-    if (a.quotes == NULL || a.prices == NULL || a.last == NULL) {
+    if (a.quotes != NULL && a.prices != NULL && a.last != NULL)
+        result = take_rows(&a, rows, from, fault);
+    else
         fault_set(fault, FAULT_SYSTEM, "out of memory");
-        goto out;
-    }
-    if (rows_sort(rows, fault) != 0)
-        goto out;
-    steps_init(&a.steps, rows->spare, rows->max_held * sizeof *rows->spare);
-
-    for (uint64_t done = 0;; done++) {
-        const struct row *row;
-        if (rows_next(rows, &row, fault) != 0)
-            goto out;
-        if (row == NULL)
-            break;
-        if (take_row(&a, row, fault) != 0)
-            goto out;
-        unsigned percent = from + (unsigned)((99 - from) * done / rows->total);
-        if (done % TELL_EVERY == 0 &&
-            !progress->tell(percent, "Comparing prices...", progress->context)) {
-            fault_set(fault, FAULT_STOPPED, "stopped");
-            goto out;
-        }
-    }
-    end_group(&a);
-    result = end_symbol(&a, fault);
-out:
     steps_free(&a.steps);
     free(a.quotes);
     free(a.prices);

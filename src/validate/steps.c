@@ -17,10 +17,13 @@
 #define NARROW_BITS 16
 #define BUCKETS (1u << NARROW_BITS)
 
-void steps_init(struct steps *steps, void *memory, size_t size)
+void steps_init(struct steps *steps, void *memory, size_t size, bool (*go_on)(void *context),
+                void *context)
 {
     memset(steps, 0, sizeof *steps);
     steps->file = -1;
+    steps->go_on = go_on;
+    steps->context = context;
     steps->max_held = size / (sizeof *steps->held + sizeof *steps->scratch);
     steps->max_scratch = steps->max_held;
     steps->held = memory;
@@ -71,6 +74,8 @@ static int next_block(struct steps *steps, uint64_t *offset, size_t *n, struct f
     }
     if (steps->n_held > 0 && spill_held(steps, fault) != 0)
         return -1;
+    if (!steps->go_on(steps->context))
+        return fault_set(fault, FAULT_STOPPED, "stopped");
     uint64_t left = steps->total - *offset;
     *n = left < steps->max_held ? (size_t)left : steps->max_held;
     if (*n > 0 && spill_read(steps->file, steps->held, *n * sizeof *steps->held,

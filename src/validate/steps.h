@@ -26,10 +26,14 @@ struct steps {
     uint64_t *count; /* of the narrowing; made when first needed */
     int file;        /* -1: none yet */
     uint64_t total;  /* the first total - n_held are in the file */
+    bool (*go_on)(void *context);
+    void *context;
 };
 
-/* Work in `memory`, the caller's, of `size` bytes. */
-void steps_init(struct steps *steps, void *memory, size_t size);
+/* Work in `memory`, the caller's, of `size` bytes. `go_on` is asked now and then where there is much
+ * to do; false ends it with FAULT_STOPPED. */
+void steps_init(struct steps *steps, void *memory, size_t size, bool (*go_on)(void *context),
+                void *context);
 void steps_free(struct steps *steps);
 
 /* Each returns 0, or -1 with *fault. */

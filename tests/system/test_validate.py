@@ -476,17 +476,20 @@ def test_a_child_that_cannot_open_its_table_says_so(table):
     assert b"jobtab-validate: " in child.stderr.read()
 
 
-def test_a_daemon_s_warm_children_validate(daemon, private):
+@pytest.mark.parametrize("children", [0, 2], ids=["one_child_a_job", "warm"])
+def test_a_daemon_s_children_validate(daemon, private, children):
     write(private / "prices/a.csv", GOOD + "A,2024-01-02,1\n")
     d = daemon(
         kinds={
             "validate": {
                 "command": [PROGRAM],
                 "table": True,
-                "children": 2,
+                "children": children,
                 "input_root": str(private / "prices"),
             }
         }
     )
     job = d.wait_job(d.submit("validate", {})["job_id"], bound=20)
     assert job["status"] == "completed" and job["result"]["by_rule"] == {"duplicate": 1}, job
+    job = d.wait_job(d.submit("validate", {"max_age": "never"})["job_id"], bound=20)
+    assert (job["status"], job["reason"], job["attempt"]) == ("failed", "invalid", 1), job

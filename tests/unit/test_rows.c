@@ -4,6 +4,7 @@
 #include "rows.h"
 #include "steps.h"
 
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,6 +163,12 @@ static void add_up(const struct step *step, void *context)
     sum->places += step->place;
 }
 
+static bool counted_down(void *context)
+{
+    int *left = context;
+    return (*left)-- > 0;
+}
+
 static void expect_medians(struct steps *steps, double *values, size_t n)
 {
     struct fault fault;
@@ -207,7 +214,8 @@ static void medians_are_exact_in_memory_and_beyond(void **state)
         size_t size = room * (sizeof(struct step) + sizeof(double));
         void *memory = malloc(size);
         struct steps steps;
-        steps_init(&steps, memory, size);
+        int asked = INT_MAX;
+        steps_init(&steps, memory, size, counted_down, &asked);
         for (int kind = 0; kind < 4; kind++) {
             for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
                 double *values = malloc(sizes[i] * sizeof *values);
@@ -222,6 +230,22 @@ static void medians_are_exact_in_memory_and_beyond(void **state)
     }
 }
 
+static void a_long_search_can_be_stopped(void **state)
+{
+    struct fault fault = {.kind = FAULT_SYSTEM};
+    struct step memory[20];
+    struct steps steps;
+    double median;
+    int asked = 3;
+    (void)state;
+    steps_init(&steps, memory, sizeof memory, counted_down, &asked);
+    for (report_place k = 0; k < 1000; k++)
+        assert_int_equal(steps_add(&steps, (double)k, k, &fault), 0);
+    assert_int_equal(steps_median(&steps, &median, &fault), -1);
+    assert_int_equal(fault.kind, FAULT_STOPPED);
+    steps_free(&steps);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +255,7 @@ int main(void)
         cmocka_unit_test(too_many_runs_are_refused),
         cmocka_unit_test(no_room_for_temporary_files_is_the_system_s_fault),
         cmocka_unit_test(medians_are_exact_in_memory_and_beyond),
+        cmocka_unit_test(a_long_search_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
