@@ -161,8 +161,6 @@ tally() {
 # ---------------------------------------------------------------- the machine
 
 top=$(cd "$(dirname "$0")/.." && pwd) || die "cannot enter the tree"
-self=$top/contrib/check.sh
-
 wanted="$*"
 for name in $wanted; do
     stages | grep -q "^$name " || die "there is no stage $name; check.sh --list names them"
@@ -240,6 +238,7 @@ files() {
 done | tar -cf - --no-recursion -T - | tar -xf - --no-same-owner -C "$work/src") ||
     die "cannot copy the tree to $work/src"
 chmod -R u+w "$work/src"
+self=$work/src/contrib/check.sh
 
 # What tests write goes to a short path of our own, away from a user's /tmp litter.
 tmp=$(mktemp -d /tmp/jt-XXXXXX) || die "no temporary directory can be made"
