@@ -5,25 +5,18 @@
 #
 # Each target starts from its corpus in tests/fuzz/corpus. `short` stops a target at 100,000 inputs
 # or 6 seconds, `long` runs each for ten minutes. The control, a decoder known to be unsound, must be
-# caught, or nothing that the others say counts. A finding's input is kept in BUILDDIR/fuzz.
+# caught, or nothing that the others say counts. A finding's input is kept in BUILDDIR/fuzz. The target
+# `http` is fuzz_http.py, on the jobtabd in BUILDDIR; without clang it is the only one.
 set -u
 
 srcdir=$1 builddir=$2 form=$3
 shift 3
 wanted=" $* "
 case $form in
-short) bounds="-runs=100000 -max_total_time=6" ;;
-long) bounds="-max_total_time=600" ;;
+short) bounds="-runs=100000 -max_total_time=6" http_seconds=6 ;;
+long) bounds="-max_total_time=600" http_seconds=600 ;;
 *) echo "usage: fuzz.sh SRCDIR BUILDDIR short|long [TARGET...]" >&2; exit 2 ;;
 esac
-: "${FUZZ_CC:=clang}"
-if ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n); int
-        LLVMFuzzerTestOneInput(const char *d, long n) { return d && n ? 0 : 0; }' |
-    $FUZZ_CC -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null; then
-    echo "SKIP: fuzz: $FUZZ_CC with -fsanitize=fuzzer is missing: apt-get install clang"
-    exit 77
-fi
-
 # target | longest input | sources besides fuzz_TARGET.c, from src/ | libraries
 targets() {
     cat <<'END'
@@ -73,7 +66,15 @@ run() { # target, longest input; what `long` learns stays in $out/TARGET.new for
 inputs() { sed -n 's/^stat::number_of_executed_units: *//p' "$out/$1.out"; }
 
 passed=0 failed=0
-targets >"$out/targets"
+: "${FUZZ_CC:=clang}"
+if echo 'int LLVMFuzzerTestOneInput(const char *d, long n); int
+        LLVMFuzzerTestOneInput(const char *d, long n) { return d && n ? 0 : 0; }' |
+    $FUZZ_CC -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null; then
+    targets >"$out/targets"
+else
+    echo "SKIP: fuzz: $FUZZ_CC with -fsanitize=fuzzer is missing: apt-get install clang"
+    : >"$out/targets"
+fi
 while IFS='|' read -r name longest sources libraries; do
     name=$(echo $name)
     case "$wanted" in "  " | *" $name "*) ;; *) continue ;; esac
@@ -101,5 +102,16 @@ while IFS='|' read -r name longest sources libraries; do
         failed=$((failed + 1))
     fi
 done <"$out/targets"
+
+case "$wanted" in
+"  " | *" http "*)
+    python3 "$srcdir/tests/fuzz/fuzz_http.py" "$builddir" $http_seconds >"$out/http.out" 2>&1
+    code=$?
+    cat "$out/http.out"
+    p=$(grep -c '^PASS: ' "$out/http.out") f=$(grep -c '^FAIL: ' "$out/http.out")
+    [ $code -eq 0 ] || [ "$f" -gt 0 ] || { echo "FAIL: fuzz http: exit $code"; f=1; }
+    passed=$((passed + p)) failed=$((failed + f))
+    ;;
+esac
 echo "fuzz: $passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
