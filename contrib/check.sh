@@ -15,7 +15,8 @@ set -u
 packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-config
     liblmdb-dev libtpl-dev libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev
     libcsv-dev libcurl4-openssl-dev libcmocka-dev
-    python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl procps strace xz-utils"
+    python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl
+    openssl procps strace xz-utils"
 
 # name | seconds at most | what is counted | what it is
 stages() {
