@@ -142,6 +142,14 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
         };
     }
     int error = jobtab_finish(job->table, &job->id, &job->token, &finish);
+    if (error == JOBTAB_TOOBIG) { /* the table takes less than the one that ships does */
+        finish = (struct jobtab_finish){
+            .outcome = JOBTAB_GIVE_UP,
+            .reason = JOBTAB_BY_INVALID,
+            .error = "the result is too big",
+        };
+        error = jobtab_finish(job->table, &job->id, &job->token, &finish);
+    }
     free(text);
     return error;
 }

@@ -171,10 +171,12 @@ static void libcsv_row(int end, void *reader)
     take_row(reader);
 }
 
-/* libcsv is inside a row: its state numbers are not in its header, but 0 is "row not begun". */
+/* libcsv keeps these numbers of its states to itself. A test would notice if they changed. */
+enum { LIBCSV_BETWEEN_ROWS = 0, LIBCSV_IN_FIELD = 2 };
+
 static bool in_row(const struct reader *reader)
 {
-    return reader->csv.pstate != 0;
+    return reader->csv.pstate != LIBCSV_BETWEEN_ROWS;
 }
 
 static bool is_blank(char c)
@@ -214,22 +216,26 @@ static bool split_line(struct reader *reader, const char *text, size_t size)
     return true;
 }
 
+static void give_libcsv(struct reader *reader, const char *text, size_t size)
+{
+    if (csv_parse(&reader->csv, text, size, libcsv_field, libcsv_row, reader) != size)
+        refuse(reader, "%s", csv_strerror(csv_error(&reader->csv)));
+    else if (reader->csv.entry_pos > READER_FIELD_MAX)
+        refuse(reader, "a field of over %d bytes", READER_FIELD_MAX);
+}
+
 static int take_lines(struct reader *reader, const char *data, size_t size)
 {
     const char *p = data, *end = data + size;
     while (p < end && reader->error[0] == '\0') {
         const char *lf = memchr(p, '\n', (size_t)(end - p));
         const char *next = lf != NULL ? lf + 1 : end;
-        if (!in_row(reader))
+        bool begins = !in_row(reader);
+        if (begins)
             row_begin(reader);
-        if (in_row(reader) || lf == NULL || !reader->header_read ||
-            !split_line(reader, p, (size_t)(lf - p))) {
-            if (csv_parse(&reader->csv, p, (size_t)(next - p), libcsv_field, libcsv_row, reader) !=
-                (size_t)(next - p))
-                refuse(reader, "%s", csv_strerror(csv_error(&reader->csv)));
-            else if (reader->csv.entry_pos > READER_FIELD_MAX)
-                refuse(reader, "a field of over %d bytes", READER_FIELD_MAX);
-        }
+        if (!begins || lf == NULL || !reader->header_read ||
+            !split_line(reader, p, (size_t)(lf - p)))
+            give_libcsv(reader, p, (size_t)(next - p));
         if (lf != NULL)
             reader->line++;
         p = next;
@@ -259,7 +265,7 @@ int reader_end(struct reader *reader)
 {
     if (reader->error[0] != '\0')
         return -1;
-    if (in_row(reader) && reader->csv.quoted && reader->csv.pstate == 2)
+    if (reader->csv.quoted && reader->csv.pstate == LIBCSV_IN_FIELD)
         refuse(reader, "a quoted field has no end");
     else
         csv_fini(&reader->csv, libcsv_field, libcsv_row, reader);

@@ -18,7 +18,7 @@ int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
     rows->file = -1;
     rows->by_time = rows->by_symbol = true;
     rows->max_held = max_held;
-    rows->max_runs = max_held < ROWS_RUNS ? max_held : ROWS_RUNS; /* the merge holds a row of each */
+    rows->max_runs = max_held < ROWS_RUNS ? max_held : ROWS_RUNS; /* a merge holds a row of each */
     rows->held = malloc(max_held * sizeof *rows->held);
     rows->spare = malloc(max_held * sizeof *rows->spare);
     if (rows->held == NULL || rows->spare == NULL)

@@ -133,7 +133,7 @@ static bool take_fraction(struct cursor *c, int64_t *ns)
     return unit < NS_PER_SECOND;
 }
 
-/* Days since 1970 of a date of the Gregorian calendar; -1 in *ok when there is no such day. */
+/* Days since 1970 of a date of the Gregorian calendar. False when there is no such day. */
 static bool days_of_date(int year, int month, int day, int64_t *days)
 {
     static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -151,10 +151,9 @@ static bool days_of_date(int year, int month, int day, int64_t *days)
 
 static int time_of_parts(int64_t seconds, int64_t fraction, int64_t *ns)
 {
-    return __builtin_mul_overflow(seconds, NS_PER_SECOND, ns) ||
-                   __builtin_add_overflow(*ns, fraction, ns)
-               ? -1
-               : 0;
+    bool over = __builtin_mul_overflow(seconds, NS_PER_SECOND, ns) ||
+                __builtin_add_overflow(*ns, fraction, ns);
+    return over ? -1 : 0;
 }
 
 static bool take_offset(struct cursor *c, int64_t *seconds)

@@ -63,7 +63,9 @@ static int open_beneath(int root, const char *path, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-    return fd >= 0 || (errno != ENOSYS && errno != EPERM) ? fd : open_by_steps(root, path, flags);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        fd = open_by_steps(root, path, flags);
+    return fd;
 }
 
 static const char *why(int error)
@@ -146,8 +148,8 @@ static int look_into(struct found *found, const char *prefix, int depth)
         if (!is_folder && !is_csv(entry->d_name))
             continue;
         char path[PARAMS_PATH + 2];
-        int size = snprintf(path, sizeof path, "%s%s%s", prefix, entry->d_name,
-                            is_folder ? "/" : "");
+        const char *slash = is_folder ? "/" : "";
+        int size = snprintf(path, sizeof path, "%s%s%s", prefix, entry->d_name, slash);
         if (size > PARAMS_PATH || depth == DEPTH_MAX)
             result = fault_set(found->fault, FAULT_INVALID, "%s%s: too deep beneath the input root",
                                prefix, entry->d_name);

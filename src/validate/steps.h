@@ -30,8 +30,8 @@ struct steps {
     void *context;
 };
 
-/* Work in `memory`, the caller's, of `size` bytes. `go_on` is asked now and then where there is much
- * to do; false ends it with FAULT_STOPPED. */
+/* Work in `memory`, the caller's, of `size` bytes. `go_on` is asked now and then where there is
+ * much to do; false ends it with FAULT_STOPPED. */
 void steps_init(struct steps *steps, void *memory, size_t size, bool (*go_on)(void *context),
                 void *context);
 void steps_free(struct steps *steps);

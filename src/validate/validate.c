@@ -99,24 +99,27 @@ static double check_price(struct validation *v, const struct reader_row *row, in
 
 static void check_ohlc(struct validation *v, const struct reader_row *row, int32_t symbol)
 {
-    static const struct {
-        enum reader_column column;
-        const char *name;
-    } four[] = {
-        {COLUMN_OPEN, "open"}, {COLUMN_HIGH, "high"}, {COLUMN_LOW, "low"}, {COLUMN_CLOSE, "close"},
+    static const char *const names[READER_KINDS] = {
+        [COLUMN_OPEN] = "open", [COLUMN_HIGH] = "high", [COLUMN_LOW] = "low",
+        [COLUMN_CLOSE] = "close",
     };
     static const struct {
-        int lower, upper; /* in four */
-    } order[] = {{2, 0}, {2, 3}, {0, 1}, {3, 1}};
-    for (int i = 0; i < 4; i++)
-        if (row->fields[four[i].column].state != FIELD_READ)
+        enum reader_column lower, upper;
+    } order[] = {
+        {COLUMN_LOW, COLUMN_OPEN},
+        {COLUMN_LOW, COLUMN_CLOSE},
+        {COLUMN_OPEN, COLUMN_HIGH},
+        {COLUMN_CLOSE, COLUMN_HIGH},
+    };
+    for (int kind = COLUMN_OPEN; kind <= COLUMN_CLOSE; kind++)
+        if (row->fields[kind].state != FIELD_READ)
             return;
-    for (int i = 0; i < 4; i++) {
-        int lower = order[i].lower, upper = order[i].upper;
-        double a = row->fields[four[lower].column].number, b = row->fields[four[upper].column].number;
-        if (a > b) {
-            violation(v, RULE_OHLC, row, symbol, "%s %.10g is above %s %.10g", four[lower].name, a,
-                      four[upper].name, b);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        double lower = row->fields[order[i].lower].number;
+        double upper = row->fields[order[i].upper].number;
+        if (lower > upper) {
+            violation(v, RULE_OHLC, row, symbol, "%s %.10g is above %s %.10g",
+                      names[order[i].lower], lower, names[order[i].upper], upper);
             return;
         }
     }

@@ -1,5 +1,5 @@
-"""The rules of jobtab-validate(1), written a second time from its manual page: the plainest way, all
-in memory, nothing shared with the program. validate() gives what the program prints, without
+"""The rules of jobtab-validate(1), written a second time from its manual page: the plainest way,
+all in memory, nothing shared with the program. validate() gives what the program prints, without
 the texts of the examples."""
 
 import collections
@@ -175,7 +175,9 @@ def validate(
             elif len(prices) > 1 and max_deviation_bps is not None:
                 median = statistics.median(prices)
                 for source, line, price in group:
-                    if price is not None and abs(price - median) * 10000 > max_deviation_bps * median:
+                    if price is None:
+                        continue
+                    if abs(price - median) * 10000 > max_deviation_bps * median:
                         found.append((source, line, "deviation", symbol))
         steps, last = [], {}
         for (at, source), (line, price) in sorted(known.items()):

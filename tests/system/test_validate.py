@@ -6,6 +6,7 @@
 """
 
 import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -95,7 +96,8 @@ def test_the_sample_prices_show_most_rules():
 
 def test_the_newest_of_each_symbol_and_source_has_an_age(private):
     now = int(time.time())
-    write(private / "a.csv", f"symbol,time,price\nA,{now - 3600},1\nA,{now - 600},1\n" + f"B,{now - 7200},1\n" * 2)
+    rows = [f"A,{now - 3600},1", f"A,{now - 600},1", f"B,{now - 7200},1", f"B,{now - 7200},1"]
+    write(private / "a.csv", "\n".join(["symbol,time,price", *rows]))
     write(private / "b.csv", f"symbol,time,price\nB,{now - 60},1\nA,{now - 5400},1\n")
     assert result_of(private)["by_rule"] == {"duplicate": 1}
     assert result_of(private, {"max_age": "3h"})["by_rule"] == {"duplicate": 1}
@@ -127,17 +129,19 @@ def test_the_first_examples_are_the_first_by_file_and_line(private):
     write(private / "b.csv", "symbol,time,price\nA,x,1\n")
     result = result_of(private)
     assert [e["line"] for e in result["examples"]] == [202, *range(202, 301)]
-    assert [e["rule"] for e in result["examples"]] == ["duplicate", "time_backwards"] + ["duplicate"] * 98
+    rules = [e["rule"] for e in result["examples"]]
+    assert rules == ["duplicate", "time_backwards"] + ["duplicate"] * 98
 
 
 # ------------------------------------------------------------------------- sources
 
 
 def test_without_sources_every_csv_beneath_the_root_is_read_in_order(private):
-    for name in ("b.csv", "a/z.csv", "a/deep/er/y.csv", "a.csv", ".hidden.csv", ".d/x.csv", "no.txt"):
+    names = ["a.csv", "a/deep/er/y.csv", "a/z.csv", "b.csv"]
+    for name in [".hidden.csv", ".d/x.csv", "no.txt", *reversed(names)]:
         write(private / name, "symbol,time,price\nA,2024-01-02,-1\n")
     result = result_of(private)
-    assert [e["file"] for e in result["examples"]] == ["a.csv", "a/deep/er/y.csv", "a/z.csv", "b.csv"]
+    assert [e["file"] for e in result["examples"]] == names
     result = result_of(private, {"sources": ["b.csv", "a/z.csv"]})
     assert [e["file"] for e in result["examples"]] == ["b.csv", "a/z.csv"]
     assert result_of(private, {}, "b.csv", "a/z.csv") == result
@@ -168,7 +172,8 @@ def test_no_path_leads_out_of_the_root(private):
 
 def without_openat2():
     """To be run in the child: a filter under which openat2 is a call that does not exist."""
-    instructions = [(0x20, 0, 0, 0), (0x15, 0, 1, 437), (0x06, 0, 0, 0x50026), (0x06, 0, 0, 0x7FFF0000)]
+    load, refuse, allow = (0x20, 0, 0, 0), (0x06, 0, 0, 0x50000 | errno.ENOSYS), (6, 0, 0, 0x7FFF0000)
+    instructions = [load, (0x15, 0, 1, 437), refuse, allow]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *i) for i in instructions))
     program = struct.pack("@HP", len(instructions), ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -409,6 +414,24 @@ def test_a_kind_without_input_root_reads_nothing(table):
     job = table.wait_job(job_id)
     assert (job["status"], job["reason"]) == ("failed", "invalid"), job
     assert child.poll() is None
+
+
+def test_a_result_that_the_table_does_not_take_fails_as_invalid(daemon, private):
+    write(private / "prices/a.csv", "symbol,time,price\n" + "A,2024-01-02,1\n" * 200)
+    d = daemon(
+        kinds={
+            "validate": {
+                "command": [PROGRAM],
+                "table": True,
+                "children": 1,
+                "input_root": str(private / "prices"),
+            }
+        },
+        table={"result_max": "4k"},
+    )
+    job = d.wait_job(d.submit("validate", {})["job_id"], bound=20)
+    assert (job["status"], job["reason"]) == ("failed", "invalid"), job
+    assert job["error"] == "the result is too big"
 
 
 def test_progress_is_told_while_it_reads(table):
