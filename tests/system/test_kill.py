@@ -26,7 +26,10 @@ class Load:
         self.stop = threading.Event()
         self.acknowledged, self.faults, self.answers = [], [], []
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.user, args=(n,)) for n in range(users)]
+        # Daemons, or a test that fails before end() would keep the interpreter for ever.
+        self.threads = [
+            threading.Thread(target=self.user, args=(n,), daemon=True) for n in range(users)
+        ]
         for thread in self.threads:
             thread.start()
 
@@ -110,7 +113,8 @@ def of_job(d, job_id):
         except OSError:
             pass
     table = processes()
-    return sorted(found, key=lambda pid: pid in table and table[pid].ppid in found)
+    found = [pid for pid in found if pid in table]  # not those that were about to end
+    return sorted(found, key=lambda pid: table[pid].ppid in found)
 
 
 def ends_well(d, load, ids, log, gate):
