@@ -20,7 +20,8 @@ torn         message, progress, attempt and result tell of the same job and mome
 once         every acknowledged submit is one job at the end; an unanswered one is one or none
 
 A write that was not answered (its client saw the connection break, or was killed before it could
-log) counts once or never: `killed=True` allows for claims that nobody logged.
+log) counts once or never: `killed=True` allows for these, for claims that nobody logged, and for the
+503 of a daemon that is going.
 """
 
 import bisect
@@ -93,9 +94,9 @@ def check(events, killed=False, limit=20):
 
 def outcomes(events, killed):
     for e in events:
-        if e.outcome == "unanswered":
+        if e.outcome in ("unanswered", "status503"):
             if not killed:
-                yield f"{e.verb} of {e.job} was not answered"
+                yield f"{e.verb} of {e.job} was answered {e.outcome}"
         elif e.outcome not in OTHER_OUTCOMES.get(e.verb, OUTCOMES):
             yield f"{e.verb} of {e.job} was answered {e.outcome}"
 

@@ -204,7 +204,7 @@ static void ask(struct client *c, const char *method, const char *path, const ch
     c->status = 0;
     c->size = 0;
     if (!dial(c))
-        return;
+        return nap(20);
     if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n || !receive(c)) {
         close(c->fd);
         c->fd = -1;

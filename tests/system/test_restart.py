@@ -1,10 +1,14 @@
 """Jobs outlive the daemon: TERM, QUIT, and SIGKILL of everything at once."""
 
+import concurrent.futures
+import time
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
 import pytest
 
 from conftest import DONE, actor, alive, do, effects, sh, wait_until, warm
+from oracle import check, load
+from test_acceptance import storm
 
 ENDINGS = {"term": SIGTERM, "quit": SIGQUIT, "kill": SIGKILL}
 
@@ -180,6 +184,36 @@ def test_a_restart_under_load_loses_no_acknowledged_job(daemon, private, ending)
         assert d.wait_job(job_id, bound=15)["status"] == "completed"
     had = {job_id for job_id, _, _ in effects(log)}
     assert had == set(acknowledged)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_storm_through_restarts_keeps_every_promise(daemon, private, ending):
+    """Clients go on while the daemon ends and comes back: their view of the table has no break."""
+    events = private / "events"
+    events.mkdir()
+    d = daemon(
+        kinds={"warm": warm("/dev/null", events, children=3, max_crashes=100)},
+        worker_processes=2,
+        shutdown_timeout="3s",
+        table={"map_size": "256m"},
+    )
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ran = pool.submit(storm, d.table, events, port=d.port, clients=32, requests=6000)
+        for _ in range(3):
+            time.sleep(0.5)
+            if ending == "kill":
+                d.kill_tree()
+            else:
+                assert d.stop(ENDINGS[ending]) == 0
+            assert not d.tree()
+            d.start()
+        code, text = ran.result()
+    assert code == 0, text
+    faults = check(load(events), killed=True)
+    assert faults == [], "\n".join(faults)
+    assert d.stop() == 0
+    verified = d.jobtab("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_the_same_master_does_not_start_twice_on_one_table(daemon):
