@@ -76,7 +76,8 @@ static const char *why(int error)
 int sources_open(int root, const char *path, int *file, uint64_t *size, struct fault *fault)
 {
     struct stat st;
-    int fd = open_beneath(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us */
+    /* A FIFO must not hold us. */
+    int fd = open_beneath(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return fault_set(fault, FAULT_INVALID, "%s: %s", path, why(errno));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {

@@ -172,8 +172,9 @@ def test_no_path_leads_out_of_the_root(private):
 
 def without_openat2():
     """To be run in the child: a filter under which openat2 is a call that does not exist."""
-    load, refuse, allow = (0x20, 0, 0, 0), (0x06, 0, 0, 0x50000 | errno.ENOSYS), (6, 0, 0, 0x7FFF0000)
-    instructions = [load, (0x15, 0, 1, 437), refuse, allow]
+    load, compare = (0x20, 0, 0, 0), (0x15, 0, 1, 437)
+    refuse, allow = (0x06, 0, 0, 0x50000 | errno.ENOSYS), (0x06, 0, 0, 0x7FFF0000)
+    instructions = [load, compare, refuse, allow]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *i) for i in instructions))
     program = struct.pack("@HP", len(instructions), ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
