@@ -65,8 +65,10 @@ static void item_text(const struct conf_row *row, char *text, size_t size)
     }
     snprintf(text, size, ".It Ic %s No = Ar %s\n%s\nDefault: %s.\n%sReload: %s.\n", row->name,
              conf_type_text(row->type), row->help,
-             !row->value ? "none" : row->value[0] ? row->value : "empty", bounds,
-             conf_reload_text(row->reload));
+             !row->value     ? "none"
+             : row->value[0] ? row->value
+                             : "empty",
+             bounds, conf_reload_text(row->reload));
 }
 
 static void keys_are_unique(void **state)
@@ -129,8 +131,8 @@ static void the_manual_describes_no_other_key(void **state)
     free(manual);
 }
 
-/* In the sample a key is set, or stands in a comment ("# key = value") with its default; in a section
- * that is all comment it is an example. */
+/* In the sample a key is set, or stands in a comment ("# key = value") with its default; in a
+ * section that is all comment it is an example. */
 static void the_sample_has_every_key_and_no_other(void **state)
 {
     char *sample = read_source("conf/jobtabd.conf");
