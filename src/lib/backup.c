@@ -1,28 +1,13 @@
 /* backup.c - a hot copy: written under a name that nobody opens, synced, then named. */
 #include "error.h"
+#include "sync.h"
 #include "table.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Make the new name durable. */
-static int sync_directory(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0) {
-        int rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot sync directory %s", dir);
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    close(fd);
-    return JOBTAB_OK;
-}
 
 int jobtab_backup(struct jobtab *table, const char *dir)
 {
@@ -46,5 +31,5 @@ int jobtab_backup(struct jobtab *table, const char *dir)
         rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", to);
     unlink(from);
     rmdir(part);
-    return rc ? rc : sync_directory(dir);
+    return rc ? rc : sync_path(dir); /* the new name, too */
 }

@@ -12,7 +12,7 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \
 	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
 	src/lib/bell.c src/lib/bell.h src/lib/store.c src/lib/store.h \
-	src/lib/error.c src/lib/error.h
+	src/lib/error.c src/lib/error.h src/lib/sync.c src/lib/sync.h
 libjobtab_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS) $(JANSSON_CFLAGS)
 libjobtab_la_LIBADD = $(LMDB_LIBS) $(TPL_LIBS) $(JANSSON_LIBS) -lpthread
 # version-info: an interface added or changed -> current+1, revision 0; only compatible

@@ -11,6 +11,7 @@
 #include "store.h"
 
 #include "error.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -631,21 +632,6 @@ int store_sync(struct store *store)
     return rc ? fail(JOBTAB_BROKEN, "cannot sync: %s", mdb_strerror(rc)) : JOBTAB_OK;
 }
 
-/* LMDB does not sync its copies. */
-static int sync_file(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0) {
-        int rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot sync %s", path);
-        if (fd >= 0)
-            close(fd);
-        return rc;
-    }
-    close(fd);
-    return JOBTAB_OK;
-}
-
 int store_copy(struct store *store, const char *dir)
 {
     char path[4096];
@@ -655,6 +641,6 @@ int store_copy(struct store *store, const char *dir)
     int rc = mdb_env_copy2(store->env, dir, MDB_CP_COMPACT);
     if (rc)
         return translate(rc, path);
-    rc = sync_file(path, O_RDWR);
-    return rc ? rc : sync_file(dir, O_RDONLY | O_DIRECTORY);
+    rc = sync_path(path); /* LMDB does not sync its copies */
+    return rc ? rc : sync_path(dir);
 }
