@@ -18,6 +18,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/role.c src/jobtabd/role.h \
 	src/jobtabd/strays.c src/jobtabd/strays.h \
 	src/jobtabd/tls.c src/jobtabd/tls.h
+libdaemon_la_LIBTOOLFLAGS = --tag=disable-shared
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS) $(OPENSSL_CFLAGS)
 libdaemon_la_LIBADD = libcommon.la $(CONFUSE_LIBS) $(OPENSSL_LIBS)
 

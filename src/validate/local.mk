@@ -18,6 +18,7 @@ libvalidate_la_SOURCES = \
 libvalidate_la_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS) -ffp-contract=off
 libvalidate_la_LIBADD = $(JANSSON_LIBS) $(CSV_LIBS) -lm
 libvalidate_la_LDFLAGS =
+libvalidate_la_LIBTOOLFLAGS = --tag=disable-shared
 
 bin_PROGRAMS += jobtab-validate
 jobtab_validate_SOURCES = src/validate/main.c

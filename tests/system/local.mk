@@ -17,7 +17,6 @@ check_DATA += $(fake_daemon)
 tests_system_fake_jobtabd_SOURCES = tests/system/fake_roles.c src/jobtabd/main.c
 tests_system_fake_jobtabd_CPPFLAGS = $(jobtabd_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
-check-system: $(fake_daemon)
 
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
@@ -49,9 +48,8 @@ tests_system_storm_no_fencing_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_NO_FENC
 tests_system_storm_no_fencing_LDADD = $(libjobtab_la_LIBADD)
 
 
-check-system: $(system_helpers)
 
-acceptance-long: all $(system_helpers)
+acceptance-long: check-programs
 	JOBTAB_BUILDDIR='$(abs_top_builddir)' JOBTAB_ACCEPTANCE_REQUESTS=200000 \
 	    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -v -s -p no:cacheprovider \
 	    -k concurrent_readers $(srcdir)/tests/system/test_acceptance.py
