@@ -77,7 +77,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from signal import SIGCONT, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -87,7 +87,7 @@ SLOW = float(os.environ.get("JOBTAB_TEST_SLOW", "1"))
 WRAPPER = shlex.split(os.environ.get("JOBTAB_TEST_WRAPPER", ""))
 REPORT = re.compile(
     r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|runtime error: |ERROR SUMMARY: [1-9]"
-    r"|Sanitizer:DEADLYSIGNAL"
+    r"|Sanitizer:DEADLYSIGNAL|Sanitizer:? CHECK failed"
 )
 DONE = ("completed", "failed", "cancelled")
 
@@ -409,21 +409,29 @@ class Daemon:
             pytest.fail(f"jobtabd did not end within {seconds(bound):g} s; left: {left}")
 
     def kill_tree(self):
-        """SIGKILL to every process of it: the master first, so that none is respawned."""
+        """SIGKILL to every process of it. They are stopped first, so that none sees another's
+        end: to them it is at once."""
         self.http.close()
-        pids = self.tree()
-        if self.running():
-            self.process.kill()
-        while pids:
-            for pid in pids:
-                try:
-                    os.kill(pid, SIGKILL)
-                except ProcessLookupError:
-                    pass
+        stopped = set()
+        while True:
+            fresh = self.tree() - stopped
+            if not fresh:
+                break
+            self._send(fresh, SIGSTOP)
+            stopped |= fresh
+        while pids := self.tree():
+            self._send(pids, SIGKILL)
             time.sleep(0.005)
-            pids = self.tree()
         if self.process:
             self.process.wait()
+
+    def _send(self, pids, number):
+        # The master first: what it would do about the others is not meant to happen.
+        for pid in sorted(pids, key=lambda pid: pid not in self.sids):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
 
     # -- what there is of it
 
@@ -481,7 +489,7 @@ class Daemon:
             text = path.read_text(errors="replace") if path.exists() else ""
             if path.name.startswith("valgrind"):  # "--" lines tell of system calls it lacks
                 text = "".join(l for l in text.splitlines(True) if l.startswith("=="))
-            if REPORT.search(text) or path.parent == self.reports and text.strip():
+            if REPORT.search(text) or path.name.startswith("valgrind") and text:
                 found.append(f"{path.name}:\n{text[-6000:]}")
         return found
 

@@ -27,6 +27,11 @@ def test_a_report_is_found(idle, name, text):
     assert len(idle.found_reports()) == 1
 
 
+def test_a_leak_check_cut_short_by_a_kill_is_no_report(idle):
+    (idle.dir / "reports/sanitizer.7").write_text("==8==Unable to get registers from thread 7.\n")
+    assert idle.found_reports() == []
+
+
 def test_system_calls_that_valgrind_lacks_are_no_report(idle):
     text = "--7-- WARNING: unhandled amd64-linux syscall: 434\n--7-- You may be able to\n"
     (idle.dir / "reports/valgrind.7").write_text(text)
