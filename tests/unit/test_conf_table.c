@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -54,7 +55,7 @@ static struct jobtab_job submit(const struct conf *conf, const char *what)
 {
     const struct jobtab_submit submit = {.kind = "k"};
     struct jobtab *table;
-    struct jobtab_job job;
+    struct jobtab_job job = {.version = 0};
 
     int error = conf_open_table(conf, &table);
     if (!error) {
@@ -68,6 +69,14 @@ static struct jobtab_job submit(const struct conf *conf, const char *what)
     return job;
 }
 
+/* Valgrind gives a process less address space than the largest map takes. */
+static bool has_address_space(uint64_t size)
+{
+    void *map = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return map != MAP_FAILED && munmap(map, size) == 0;
+}
+
 static void every_bound_is_one_that_the_library_takes(void **state)
 {
     char number[32], key[80];
@@ -79,6 +88,10 @@ static void every_bound_is_one_that_the_library_takes(void **state)
             continue;
         }
         for (int i = 0; i < 2; i++) {
+            if (strcmp(row->name, "map_size") == 0 && i && !has_address_space((uint64_t)row->max)) {
+                print_message("# no address space for a map_size of its upper bound\n");
+                continue;
+            }
             conf_number_text(row->type, i ? row->max : row->min, number, sizeof number);
             snprintf(key, sizeof key, "%s = %s", row->name, number);
             struct conf *conf = load(of_kind ? "" : key, of_kind ? key : "");
