@@ -17,27 +17,13 @@ static char *put_number(char *to, uint64_t number)
     return to;
 }
 
-static size_t close_tag(char *tag, char *end)
-{
-    end[0] = '"';
-    end[1] = '\0';
-    return (size_t)(end + 1 - tag);
-}
-
 size_t etag_format(uint64_t version, char tag[ETAG_TEXT])
 {
     tag[0] = '"';
-    return close_tag(tag, put_number(tag + 1, version));
-}
-
-size_t etag_format_pair(uint64_t version, uint64_t size, char tag[ETAG_TEXT])
-{
-    char *dash;
-
-    tag[0] = '"';
-    dash = put_number(tag + 1, version);
-    *dash = '-';
-    return close_tag(tag, put_number(dash + 1, size));
+    char *end = put_number(tag + 1, version);
+    end[0] = '"';
+    end[1] = '\0';
+    return (size_t)(end + 1 - tag);
 }
 
 bool etag_matches(const char *value, size_t size, const char *tag)

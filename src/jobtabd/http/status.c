@@ -104,9 +104,9 @@ void http_log(struct http_call *call)
         return;
     }
     if (error == JOBTAB_OK) {
-        /* A log grows without a new version. What is read now may be longer than its tag says:
-         * then the next request gets it once more, and never too little. */
-        etag_format_pair(job.version, job.log_end, tag);
+        /* What is read now may be newer than its tag says: then the next request gets it once more,
+         * and never too little. */
+        etag_format(job.version, tag);
         if (not_modified(call, tag))
             return;
         error = jobtab_read(call->http->table, &call->id, JOBTAB_LOGTEXT, &offset, LOG_MAX, &bytes,
