@@ -41,7 +41,7 @@ BODY = json.dumps({"kind": "noop", "params": PARAMS}).encode()
 VALUE_SIZE = 300  # bytes of a SET: a job's record and parameters are about as many
 CLIENT_LIMIT = 0.9
 START_BOUND = 15  # seconds until a server must answer
-FORMS = {"short": {"rounds": 3, "seconds": 2.0, "get": (32,), "post": (1, 64, 256)},
+FORMS = {"short": {"rounds": 5, "seconds": 1.5, "get": (32,), "post": (1, 64, 256)},
          "long": {"rounds": 9, "seconds": 5.0, "get": (1, 32, 256), "post": (1, 16, 64, 256)}}
 
 
