@@ -103,15 +103,16 @@ static bool budget(void)
     return shared->requests > 0 && !shared->over && !shared->failed;
 }
 
-/* A request is made. Reads are so much faster than durable writes that readers wait for these. */
+/* A request is made. Reads are so much faster than durable writes that readers wait for these; not for
+ * ever, since those who write read in between, and some of them may have been killed. */
 static void spend(bool write)
 {
     atomic_fetch_sub(&shared->requests, 1);
     if (write)
         atomic_fetch_add(&shared->writes, 1);
     else
-        while (atomic_load(&shared->reads) > READS_A_WRITE * (atomic_load(&shared->writes) + 10) &&
-               budget())
+        for (int ms = 0; ms < 20 && budget() && atomic_load(&shared->reads) >
+                                    READS_A_WRITE * (atomic_load(&shared->writes) + 10); ms++)
             nap(1);
     if (!write)
         atomic_fetch_add(&shared->reads, 1);

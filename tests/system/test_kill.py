@@ -271,7 +271,7 @@ def test_a_storm_with_kills_keeps_every_promise(daemon, private):
 
     def reaper():
         # About thirty in all: a role that is killed at every start is rightly kept down.
-        while not stop.wait(0.15 * STORM / 6000):
+        while not stop.wait(0.1 * STORM / 6000):
             what = choice.choice(("worker", "worker", "runner", "keeper", "child", "child", "child"))
             pids = d.pids(what)
             if pids:
@@ -285,7 +285,7 @@ def test_a_storm_with_kills_keeps_every_promise(daemon, private):
     thread = threading.Thread(target=reaper)
     thread.start()
     try:
-        code, text = storm(d.table, events, port=d.port, clients=32, requests=STORM)
+        code, text = storm(d.table, events, port=d.port, clients=32, requests=2 * STORM)
     finally:
         stop.set()
         thread.join()
@@ -305,7 +305,8 @@ def test_processes_killed_inside_the_library_harm_nobody(private):
     wherever they happen to be, the writer's lock in hand or not."""
     events = private / "events"
     events.mkdir()
-    command = storm_command(private / "table", events, clients=40, requests=STORM)
+    # Long enough on a fast machine that every kill meets clients at work.
+    command = storm_command(private / "table", events, clients=40, requests=4 * STORM)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     choice, killed = random.Random(5), 0
     try:
@@ -314,7 +315,7 @@ def test_processes_killed_inside_the_library_harm_nobody(private):
         victims = sorted(descendants(process.pid))[1:]
         choice.shuffle(victims)
         for pid in victims[:24]:
-            time.sleep(0.02 + choice.random() / 25)
+            time.sleep(0.01 + choice.random() / 50)
             if pid in descendants(process.pid):
                 os.kill(pid, SIGKILL)
                 killed += 1

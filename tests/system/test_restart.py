@@ -198,9 +198,10 @@ def test_a_storm_through_restarts_keeps_every_promise(daemon, private, ending):
         table={"map_size": "256m"},
     )
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        ran = pool.submit(storm, d.table, events, port=d.port, clients=32, requests=6000)
+        ran = pool.submit(storm, d.table, events, port=d.port, clients=32, requests=15000)
         for _ in range(3):
-            time.sleep(0.5)
+            time.sleep(0.5)  # of the clients' work
+            assert not ran.done(), "the clients ended before the daemon did"
             if ending == "kill":
                 d.kill_tree()
             else:
