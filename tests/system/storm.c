@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -646,8 +647,10 @@ int main(int argc, char **argv)
         asking += part_of(i) != direct_worker;
         if ((pids[i] = fork()) < 0)
             fail(&c, "fork");
-        if (pids[i] == 0)
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that gives up leaves no client behind */
             client(i, seed);
+        }
     }
     if (!(c.events = events_open(folder)))
         fail(&c, folder);
