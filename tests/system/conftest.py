@@ -666,3 +666,28 @@ def daemon(request, private):
     if faults:
         request.node.failed = True
         pytest.fail("\n".join(faults), pytrace=False)
+
+
+def job_processes(d, job_id):
+    """Processes of the daemon that have the job's id in their environment."""
+    found = []
+    for pid in d.tree():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if f"JOBTAB_JOB_ID={job_id}".encode() in file.read().split(b"\0"):
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def read_answer(file):
+    """One answer of a connection, read as it came: (status, head, body)."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = file.readline()
+        assert line, f"closed after {head!r}"
+        head += line
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    body = file.read(int(length.group(1))) if length else b""
+    return int(head.split()[1]), head, body

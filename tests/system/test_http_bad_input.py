@@ -4,7 +4,7 @@ import json
 import re
 import socket
 
-from conftest import seconds, sh
+from conftest import read_answer, seconds, sh
 
 JSON = {"Content-Type": "application/json"}
 NOBODY = "01935b7e-0000-7000-8000-000000000000"
@@ -14,15 +14,7 @@ def raw(port, data, timeout=5):
     """The bytes of one answer's head and body, and whether the connection was closed after it."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds(timeout)) as sock:
         sock.sendall(data)
-        file = sock.makefile("rb")
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            line = file.readline()
-            assert line, f"closed after {head!r}"
-            head += line
-        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        body = file.read(int(length.group(1))) if length else b""
-        return int(head.split()[1]), head, body
+        return read_answer(sock.makefile("rb"))
 
 
 def is_problem(status, headers, body):

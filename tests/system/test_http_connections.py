@@ -11,7 +11,7 @@ from signal import SIGHUP, SIGQUIT
 
 import pytest
 
-from conftest import seconds, sh, wait_until
+from conftest import read_answer, seconds, sh, wait_until
 from writer_lock import WriterLock
 
 HOST = b"Host: localhost\r\n"
@@ -24,17 +24,8 @@ def connect(d, timeout=5):
 
 def read_answers(sock, n):
     """n answers of one connection, as (status, head, body)."""
-    file, answers = sock.makefile("rb"), []
-    for _ in range(n):
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            line = file.readline()
-            assert line, f"closed after {head!r}"
-            head += line
-        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        body = file.read(int(length.group(1))) if length else b""
-        answers.append((int(head.split()[1]), head, body))
-    return answers
+    file = sock.makefile("rb")
+    return [read_answer(file) for _ in range(n)]
 
 
 def test_requests_of_one_connection_are_answered_in_order(daemon):

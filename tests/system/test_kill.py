@@ -10,7 +10,20 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
-from conftest import BUILD, actor, alive, descendants, do, effects, processes, seconds, sh, wait_until, warm
+from conftest import (
+    BUILD,
+    actor,
+    alive,
+    descendants,
+    do,
+    effects,
+    job_processes,
+    processes,
+    seconds,
+    sh,
+    wait_until,
+    warm,
+)
 from oracle import check, load
 from test_acceptance import storm, storm_command
 
@@ -104,14 +117,7 @@ def count(log, job_id, text):
 
 def of_job(d, job_id):
     """Processes with the job's id in their environment, the child first."""
-    found = []
-    for pid in d.tree():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if f"JOBTAB_JOB_ID={job_id}".encode() in file.read().split(b"\0"):
-                    found.append(pid)
-        except OSError:
-            pass
+    found = job_processes(d, job_id)
     table = processes()
     found = [pid for pid in found if pid in table]  # not those that were about to end
     return sorted(found, key=lambda pid: table[pid].ppid in found)

@@ -6,7 +6,7 @@ from signal import SIGKILL, SIGQUIT, SIGTERM
 
 import pytest
 
-from conftest import DONE, actor, alive, do, effects, sh, wait_until, warm
+from conftest import DONE, actor, alive, do, effects, job_processes, sh, wait_until, warm
 from oracle import check, load
 from test_acceptance import storm
 
@@ -121,7 +121,7 @@ def test_what_runs_ends_once_when_it_may_end_before_quit(daemon, private):
     assert d.running(), "it waits for what runs"
     gate.touch()
     # The deaf child of the cancelled job has no end of its own: the daemon has to see to it.
-    [deaf] = [pid for pid in d.tree() if pid in deaf_children(d, ids["cancelling"])]
+    [deaf] = [pid for pid in d.tree() if pid in job_processes(d, ids["cancelling"])]
     d.signal(SIGKILL, deaf)
     assert d.wait(20) == 0
     assert not d.tree()
@@ -135,19 +135,6 @@ def test_what_runs_ends_once_when_it_may_end_before_quit(daemon, private):
         mine = [text for job_id, _, text in effects(log) if job_id == ids[name]]
         assert mine == ["start", "end"], f"{name} did not end before the stop: {mine}"
     assert d.wait_job(ids["pending"])["status"] == "completed"
-
-
-def deaf_children(d, job_id):
-    """The processes that have the job's id in their environment."""
-    found = []
-    for pid in d.tree():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if f"JOBTAB_JOB_ID={job_id}".encode() in file.read().split(b"\0"):
-                    found.append(pid)
-        except OSError:
-            pass
-    return found
 
 
 def test_quit_is_bounded_by_shutdown_timeout(daemon, private):
