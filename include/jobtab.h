@@ -19,6 +19,8 @@
  * - Exec: no descriptor of the table survives it.
  * - Times are milliseconds: instants since 1970 UTC, 0 meaning none; durations as such.
  * - Strings are UTF-8, NUL-terminated; a length limit is in bytes without the NUL.
+ * - JSON is one value of RFC 8259 in UTF-8, at most 512 levels deep. It is checked when it comes
+ *   in, and kept as the bytes that came; jobtab_why() names the byte where it is none.
  */
 #ifndef JOBTAB_H
 #define JOBTAB_H

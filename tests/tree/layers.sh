@@ -54,7 +54,7 @@ passes() {
     if [ -z "$found" ]; then ok "control: $1"; else not_ok "control: $1" "$found"; fi
 }
 
-echo "1..21"
+echo "1..23"
 found=$(check "$top")
 if [ -z "$found" ] && [ "$(wc -l <"$tmp/list")" -gt 5 ]; then
     ok "includes keep to their layers"
@@ -76,6 +76,8 @@ caught "the library knows no daemon" src/lib/table.c '"../jobtabd/conf.h"'
 caught "the library looks downwards from the store" src/lib/store.c '"table.h"'
 caught "the library looks downwards from its base" src/lib/state.c '"record.h"'
 passes "the table has the store" src/lib/submit.c '"store.h"'
+passes "the table has what is common" src/lib/submit.c '"units.h"'
+caught "the store has nothing of the common" src/lib/store.c '"units.h"'
 caught "the daemon has no back door" src/jobtabd/keeper.c '"../lib/store.h"'
 caught "a worker has no back door" src/jobtabd/http/routes.c '"table.h"'
 caught "the command line has no back door" src/jobtab/main.c '"../lib/clock.h"'

@@ -369,6 +369,7 @@ static void a_result_that_is_no_json_or_too_big_is_refused_and_the_job_runs_on(v
                                                            .result_size = 2,
                                                            .format = JOBTAB_JSON}),
                      JOBTAB_INVALID);
+    assert_string_equal(jobtab_why(), "result: not JSON, byte 1: a string expected");
     assert_int_equal(jobtab_finish(f->table, &job.id, &token,
                                    &(struct jobtab_finish){.result = big,
                                                            .result_size = sizeof big,
