@@ -30,6 +30,7 @@ asan-unit   | 300 | tap    | unit tests under ASan and UBSan
 asan-system | 900 | pytest | whole-daemon tests under ASan and UBSan
 valgrind    | 600 | tap    | unit tests under valgrind
 story       | 300 | pytest | whole-daemon stories under valgrind
+counts      | 600 | tap    | instructions of the hot paths against the stored figures
 man         | 60  | stage  | manual pages
 fuzz        | 300 | tap    | the parsers, a few seconds of fuzzing each
 install     | 180 | tap    | installed to a prefix, used from there
@@ -88,6 +89,7 @@ stage() {
         export JOBTAB_TEST_WRAPPER="valgrind -q --trace-children=yes --trace-children-skip=/bin/*,/usr/bin/* --error-exitcode=99 --log-file={reports}/valgrind.%p"
         pytest_in gcc 20 -k "$CHECK_STORY"
         ;;
+    counts) cd "$CHECK_WORK/gcc" && make "$make_jobs" counts ;;
     man)
         cd "$CHECK_WORK/src" || return 1
         pages=$(find src -name '*.[1-8]')
@@ -265,7 +267,7 @@ trap stop INT TERM HUP
 broken=" " # stages that failed: those that build on them are skipped
 needs() {
     case $1 in
-    unit | system | valgrind | story | fuzz | install | dist) echo build ;;
+    unit | system | valgrind | story | counts | fuzz | install | dist) echo build ;;
     asan-unit | asan-system) echo asan-build ;;
     clang | asan-build) echo build ;;
     esac

@@ -17,3 +17,23 @@ bench bench-long: jobtabd$(EXEEXT) tests/bench/load$(EXEEXT) tests/bench/bare_h2
 
 MOSTLYCLEANFILES += bench-result.txt bench-result.json
 CLEANFILES += tests/bench/load$(EXEEXT) tests/bench/bare_h2o$(EXEEXT)
+
+# Instructions of the hot paths against the stored figures: see counts.py. The driver needs
+# valgrind's header; the figures hold for the flags that configure chooses and no others.
+EXTRA_PROGRAMS += tests/bench/counts
+tests_bench_counts_SOURCES = tests/bench/counts.c
+tests_bench_counts_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
+tests_bench_counts_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS) $(JANSSON_CFLAGS)
+tests_bench_counts_LDADD = libvalidate.la libcommon.la libjobtab.la $(LMDB_LIBS) $(TPL_LIBS) \
+	$(JANSSON_LIBS)
+EXTRA_DIST += tests/bench/counts.py tests/bench/counts.expected
+CLEANFILES += tests/bench/counts$(EXEEXT)
+
+counts: tests/bench/counts$(EXEEXT)
+	python3 $(srcdir)/tests/bench/counts.py check --build $(builddir)
+counts-update: tests/bench/counts$(EXEEXT)
+	python3 $(srcdir)/tests/bench/counts.py update --build $(builddir)
+# make counts-profile COUNTS_PATH=submit-64
+counts-profile: tests/bench/counts$(EXEEXT)
+	python3 $(srcdir)/tests/bench/counts.py profile $(COUNTS_PATH) --build $(builddir)
+.PHONY: counts counts-update counts-profile
