@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BELL_MAGIC UINT32_C(0x4a544231) /* JTB1: the layout below */
+#define BELL_MAGIC UINT32_C(0x4a544233) /* JTB3: the layout below */
 
 /* Kinds that have a word of their own; those beyond share the last, and all its waiters wake. */
 #define WORDS 64
@@ -41,9 +41,10 @@ struct shared {
     _Atomic uint64_t version;
     _Atomic uint32_t changed; /* futex: counts rings */
     _Atomic uint32_t waiters;
-    _Atomic uint32_t writer; /* pid, from lock to commit */
     _Atomic uint32_t naming; /* pid of the process that names a word */
-    char pad2[40];
+    char pad2[44];
+    struct turn turn;
+    char pad3[64 - sizeof(struct turn)];
     struct word words[WORDS];
 };
 
@@ -123,6 +124,7 @@ int bell_open(const char *dir, uint64_t version, struct bell **result)
     if (shared->magic != BELL_MAGIC || !boot_same(&shared->boot, &boot)) {
         memset(shared, 0, sizeof *shared);
         shared->boot = boot;
+        turn_make(&shared->turn);
         shared->magic = BELL_MAGIC;
     }
     if (atomic_load(&shared->version) < version)
@@ -140,6 +142,11 @@ void bell_close(struct bell *bell)
     munmap(bell->shared, sizeof *bell->shared);
     pthread_mutex_destroy(&bell->naming);
     free(bell);
+}
+
+struct turn *bell_turn(struct bell *bell)
+{
+    return &bell->shared->turn;
 }
 
 uint64_t bell_version(const struct bell *bell)
@@ -241,22 +248,4 @@ enum bell_end bell_wait_work(struct bell *bell, const char *kind, uint32_t seen,
     struct word *word = own_word(bell, kind);
 
     return wait_word(&word->value, &word->waiters, seen, deadline);
-}
-
-/* The one before may only be on its way from its commit to here, with the lock already given away: it
- * is dead when the kernel says so. */
-bool bell_mark_writer(struct bell *bell)
-{
-    uint32_t self = (uint32_t)getpid();
-    uint32_t before = atomic_exchange(&bell->shared->writer, self);
-
-    return before != 0 && before != self && process_start((int32_t)before) == 0;
-}
-
-void bell_unmark_writer(struct bell *bell)
-{
-    uint32_t self = (uint32_t)getpid();
-
-    /* Not a mark that the next writer has left meanwhile. */
-    atomic_compare_exchange_strong(&bell->shared->writer, &self, 0);
 }

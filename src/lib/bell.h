@@ -7,6 +7,8 @@
 #ifndef BELL_H
 #define BELL_H
 
+#include "turn.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +18,9 @@ struct bell;
  * caller holds the open lock. */
 int bell_open(const char *dir, uint64_t version, struct bell **bell);
 void bell_close(struct bell *bell);
+
+/* Whose turn it is to write. */
+struct turn *bell_turn(struct bell *bell);
 
 /* The newest version that was announced. */
 uint64_t bell_version(const struct bell *bell);
@@ -35,10 +40,5 @@ enum bell_end { BELL_RANG, BELL_TIME, BELL_SIGNAL };
 /* Wait until the word of `kind` is no longer `seen`: it rang, the deadline came, or a signal handler
  * ran. */
 enum bell_end bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline);
-
-/* A writer that has begun leaves its mark until its commit is through. True when the one before
- * left its mark: it died, and what it wrote may not be on disk. */
-bool bell_mark_writer(struct bell *bell);
-void bell_unmark_writer(struct bell *bell);
 
 #endif

@@ -10,16 +10,24 @@
 
 int edit_begin(struct jobtab *table, struct edit *edit)
 {
+    struct turn *turn = bell_turn(table->bell);
+    bool died;
+
     memset(edit, 0, sizeof *edit);
     edit->table = table;
-    int rc = store_write(table->store, &edit->txn);
+    int rc = turn_take(turn, &died);
     if (rc)
         return rc;
     /* A writer that died inside its commit may have left what can be seen and is not on disk. */
-    if (bell_mark_writer(table->bell))
+    if (died)
         rc = store_sync(table->store);
     if (!rc)
-        rc = table_totals(edit->txn, &edit->totals);
+        rc = store_write(table->store, &edit->txn);
+    if (rc) {
+        turn_give(turn);
+        return rc;
+    }
+    rc = table_totals(edit->txn, &edit->totals);
     if (!rc)
         rc = table_settings(edit->txn, &edit->settings);
     edit->now = clock_wall();
@@ -31,8 +39,8 @@ int edit_begin(struct jobtab *table, struct edit *edit)
 
 void edit_drop(struct edit *edit)
 {
-    bell_unmark_writer(edit->table->bell);
     store_end(edit->txn);
+    turn_give(bell_turn(edit->table->bell));
     free(edit->kinds);
 }
 
@@ -105,7 +113,7 @@ int edit_commit(struct edit *edit)
     if (edit->changed)
         flush(edit);
     int rc = store_commit(edit->txn);
-    bell_unmark_writer(bell);
+    turn_give(bell_turn(bell));
     /* After the commit: who is woken by the bell finds what it rang for. */
     if (!rc && edit->changed) {
         bell_ring(bell, edit->totals.sequence);

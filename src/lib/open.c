@@ -211,6 +211,7 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
 {
     struct store_txn *txn;
     struct slice schema;
+    struct edit edit;
     bool any = false;
 
     int rc = store_read(table->store, &txn);
@@ -225,12 +226,12 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
     store_end(txn);
     if (rc || !any)
         return rc;
-    rc = store_write(table->store, &txn);
+    rc = edit_begin(table, &edit);
     if (rc)
         return rc;
-    rc = settle_all(txn, asked, true, &any);
-    store_fail(txn, rc);
-    return store_commit(txn);
+    rc = settle_all(edit.txn, asked, true, &any);
+    store_fail(edit.txn, rc);
+    return edit_commit(&edit);
 }
 
 /* ---------------------------------------------------------------- open, close */
@@ -302,9 +303,9 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
         rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
     }
     if (!rc)
-        rc = settle_table(table, options);
-    if (!rc)
         rc = open_bell(table);
+    if (!rc)
+        rc = settle_table(table, options);
     if (lock >= 0)
         close(lock);
     if (rc) {

@@ -4,7 +4,7 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_bell
+	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn
 check_PROGRAMS += $(LIB_TESTS)
 check_LTLIBRARIES += tests/unit/libfixture.la
 tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
@@ -31,6 +31,8 @@ tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_turn_LDADD = $(LIB_TEST_LDADD)
 
 # src/common
 check_PROGRAMS += tests/unit/test_units

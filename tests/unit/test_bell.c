@@ -1,11 +1,10 @@
-/* test_bell.c - the marks that a writer leaves, versions that only grow, a bell of another boot. */
+/* test_bell.c - versions that only grow, a bell of another boot, a kind's word. */
 #include "fixture.h"
 
 #include "bell.h"
 #include "clock.h"
 
 #include <fcntl.h>
-#include <signal.h>
 
 static struct bell *open_bell(struct fixture *f, uint64_t version)
 {
@@ -13,47 +12,6 @@ static struct bell *open_bell(struct fixture *f, uint64_t version)
 
     assert_ok(bell_open(f->dir, version, &bell));
     return bell;
-}
-
-static int mark_and_die(void *context)
-{
-    bell_mark_writer(context);
-    kill(getpid(), SIGKILL);
-    return 0;
-}
-
-static int mark_and_unmark(void *context)
-{
-    bool died = bell_mark_writer(context);
-
-    bell_unmark_writer(context);
-    return died;
-}
-
-static void a_writer_that_died_before_its_commit_was_through_is_noticed_once(void **state)
-{
-    struct bell *bell = open_bell(*state, 0);
-
-    assert_false(bell_mark_writer(bell));
-    bell_unmark_writer(bell);
-    assert_int_equal(in_child(mark_and_die, bell), 128 + SIGKILL);
-    assert_true(bell_mark_writer(bell));
-    bell_unmark_writer(bell);
-    assert_false(bell_mark_writer(bell));
-    bell_close(bell);
-}
-
-static void a_writer_that_lives_is_not_taken_for_dead(void **state)
-{
-    struct bell *bell = open_bell(*state, 0);
-
-    /* Two threads, or the next writer between another's commit and its unmark. */
-    assert_false(bell_mark_writer(bell));
-    assert_false(bell_mark_writer(bell));
-    assert_int_equal(in_child(mark_and_unmark, bell), 0);
-    /* The child took our mark for its own and left none. */
-    assert_false(bell_mark_writer(bell));
-    bell_close(bell);
 }
 
 static void versions_only_grow(void **state)
@@ -114,8 +72,6 @@ int main(void)
 {
 #define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, fixture_directory, fixture_close)
     const struct CMUnitTest tests[] = {
-        WITH_DIRECTORY(a_writer_that_died_before_its_commit_was_through_is_noticed_once),
-        WITH_DIRECTORY(a_writer_that_lives_is_not_taken_for_dead),
         WITH_DIRECTORY(versions_only_grow),
         WITH_DIRECTORY(a_bell_of_another_boot_is_made_anew),
         WITH_DIRECTORY(a_kind_has_one_word_in_all_processes),

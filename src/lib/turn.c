@@ -1,0 +1,53 @@
+/* turn.c - a robust mutex that nobody waits for with his eyes shut. See turn.h. */
+#include "turn.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* A lost wake-up costs one sleeper so much; looking costs it a system call. */
+#define SLICE_NS 20000000L
+
+void turn_make(struct turn *turn)
+{
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&turn->mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+static struct timespec end_of_slice(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_nsec += SLICE_NS;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+int turn_take(struct turn *turn, bool *died)
+{
+    int rc = pthread_mutex_trylock(&turn->mutex);
+
+    while (rc == EBUSY || rc == ETIMEDOUT) {
+        struct timespec until = end_of_slice();
+        rc = pthread_mutex_clocklock(&turn->mutex, CLOCK_MONOTONIC, &until);
+    }
+    *died = rc == EOWNERDEAD;
+    if (*died)
+        rc = pthread_mutex_consistent(&turn->mutex);
+    return rc ? fail_errno(JOBTAB_SYSTEM, rc, "cannot take the turn to write") : JOBTAB_OK;
+}
+
+void turn_give(struct turn *turn)
+{
+    pthread_mutex_unlock(&turn->mutex);
+}
