@@ -1,4 +1,4 @@
-/* clock.h - the two clocks, this boot, and whether a process still lives. */
+/* clock.h - the two clocks, this boot, which process this is and whether another still lives. */
 #ifndef CLOCK_H
 #define CLOCK_H
 
@@ -18,6 +18,10 @@ bool boot_same(const struct boot *a, const struct boot *b);
 /* When the process began, in the kernel's ticks: with the pid and the boot it names one process
  * for ever. 0: there is none, or it is dead and only waits to be reaped. */
 uint64_t process_start(int32_t pid);
+
+/* This process's pid, for the price of a load. A child gets its own, however it was forked; only one
+ * that shares its parent's memory (vfork), and may call nothing, would get the parent's. */
+int32_t process_self(void);
 
 uint64_t random_u64(void);
 

@@ -277,7 +277,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
         free(table);
         return fail(JOBTAB_SYSTEM, "out of memory");
     }
-    table->pid = getpid();
+    table->pid = process_self();
     table->device = stat_buf.st_dev;
     table->inode = stat_buf.st_ino;
     table->boot = clock_boot_id();
@@ -322,7 +322,7 @@ void jobtab_close(struct jobtab *table)
     if (!table)
         return;
     delist(table);
-    free_table(table, table->pid != getpid());
+    free_table(table, table->pid != process_self());
 }
 
 int jobtab_attach(struct jobtab **table, bool *has_job, struct jobtab_id *id,

@@ -5,14 +5,13 @@
 #include "state.h"
 
 #include <string.h>
-#include <unistd.h>
 
 int table_enter(const struct jobtab *table)
 {
     fail_clear();
-    if (table->pid != getpid())
+    if (table->pid != process_self())
         return fail(JOBTAB_FORKED, "the table was opened by process %d, this is %d",
-                    (int)table->pid, (int)getpid());
+                    (int)table->pid, (int)process_self());
     return JOBTAB_OK;
 }
 

@@ -5,7 +5,10 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static void times_are_written_as_rfc_3339(void **state)
 {
@@ -59,6 +62,30 @@ static void this_process_lives_since_one_instant(void **state)
     assert_true(process_start(1) != process_start(getpid()));
 }
 
+static int self_is_getpid(void *depth)
+{
+    int *left = depth;
+
+    if (process_self() != getpid() || process_self() != getpid())
+        return 1;
+    return --*left > 0 ? in_child(self_is_getpid, left) : 0;
+}
+
+static void a_child_is_itself_whoever_its_parent(void **state)
+{
+    int generations = 3, status;
+
+    (void)state;
+    assert_int_equal(self_is_getpid(&generations), 0);
+    /* Past the C library and its handlers, as a runtime of another language may fork. */
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (child == 0)
+        _exit(process_self() == getpid() ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(process_self() == getpid());
+}
+
 static void the_dead_have_no_start_even_before_they_are_reaped(void **state)
 {
     siginfo_t info;
@@ -103,6 +130,7 @@ int main(void)
         cmocka_unit_test(times_are_written_as_rfc_3339),
         cmocka_unit_test(days_are_those_of_the_c_library),
         cmocka_unit_test(this_process_lives_since_one_instant),
+        cmocka_unit_test(a_child_is_itself_whoever_its_parent),
         cmocka_unit_test(the_dead_have_no_start_even_before_they_are_reaped),
         cmocka_unit_test(a_process_name_with_parentheses_confuses_nobody),
         cmocka_unit_test(a_boot_has_one_id),
