@@ -1,8 +1,8 @@
-/* bare_h2o.c - the peer of GET /status: libh2o and nothing else.
+/* bare_h2o.c - libh2o and nothing else: what HTTP costs on this machine.
  *
- * N processes share one listener; each answers every request with the same bytes, read once
- * from a file: header lines, an empty line, the body. That is what libh2o can do at most with
- * that answer, so the ratio to it is the price of looking a job up and writing it as JSON.
+ * N processes share one listener; each answers every request, GET or POST, with the same status
+ * and bytes, read once from a file: header lines, an empty line, the body. That is what libh2o can
+ * do at most with that answer, so the ratio to it is the price of all that jobtabd does besides.
  *
  * Ends when its standard input does, so that it never outlives the script that started it.
  */
@@ -28,6 +28,7 @@ struct header {
 
 static struct header headers[HEADERS];
 static size_t n_headers;
+static int status;
 static h2o_iovec_t body;
 static h2o_globalconf_t config;
 static h2o_context_t context;
@@ -43,15 +44,16 @@ static int answer(h2o_handler_t *handler, h2o_req_t *request)
 {
     static h2o_generator_t generator = {NULL, NULL};
     (void)handler;
-    request->res.status = 200;
-    request->res.reason = "OK";
-    request->res.content_length = body.len;
+    request->res.status = status;
+    request->res.reason = "Bare";
+    if (status != 304)
+        request->res.content_length = body.len;
     for (size_t i = 0; i < n_headers; i++)
         h2o_add_header_by_str(&request->pool, &request->res.headers, headers[i].name,
                               headers[i].name_size, 1, NULL, headers[i].value,
                               headers[i].value_size);
     h2o_start_response(request, &generator);
-    h2o_send(request, &body, 1, 1);
+    h2o_send(request, &body, body.len > 0, 1);
     return 0;
 }
 
@@ -127,12 +129,13 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs("usage: bare_h2o PROCESSES FILE\nPrints its port.\n", stderr);
+    if (argc != 4) {
+        fputs("usage: bare_h2o PROCESSES STATUS FILE\nPrints its port.\n", stderr);
         return 2;
     }
     int processes = atoi(argv[1]);
-    read_answer(argv[2]);
+    status = atoi(argv[2]);
+    read_answer(argv[3]);
     signal(SIGPIPE, SIG_IGN);
     int fd = open_listener();
     for (int i = 0; i < processes; i++) {

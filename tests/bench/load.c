@@ -29,8 +29,10 @@ enum { READ_SIZE = 64 * 1024, EVENTS = 256, SUB_BITS = 6, BUCKETS = 32 << SUB_BI
 
 static const char usage[] =
     "usage: load -p PORT [-c CONNECTIONS] [-t SECONDS] [-w WARM_UP_SECONDS] [-e STATUS]\n"
-    "            [-i FILE] [-b FILE] TARGET\n"
-    "  TARGET   path to ask for; with -i, a %s in it is replaced by a random line of FILE\n"
+    "            [-i FILE [-m]] [-b FILE] TARGET\n"
+    "  TARGET   path to ask for\n"
+    "  -i FILE  lines \"ID VERSION\"; a %s in TARGET is replaced by the id of a random line\n"
+    "  -m       with If-None-Match: the version of that line\n"
     "  -b FILE  POST the bytes of FILE as application/json; without it, GET\n"
     "Prints one line of JSON.\n";
 
@@ -54,6 +56,7 @@ static struct {
     unsigned connections, status;
     double seconds, warm_up;
     const char *target, *ids_file, *body_file;
+    bool if_none_match;
 } options = {.connections = 1, .status = 200, .seconds = 3, .warm_up = 0.5};
 
 static struct bytes *requests; /* rendered once, picked at random */
@@ -137,7 +140,7 @@ static struct bytes read_file(const char *path)
     return all;
 }
 
-static struct bytes render(const char *id, const struct bytes *body)
+static struct bytes render(const char *id, const char *version, const struct bytes *body)
 {
     const char *hole = strstr(options.target, "%s");
     int before = hole ? (int)(hole - options.target) : (int)strlen(options.target);
@@ -147,6 +150,8 @@ static struct bytes render(const char *id, const struct bytes *body)
         die("memory");
     fprintf(out, "%s %.*s%s%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", body->data ? "POST" : "GET",
             before, options.target, hole ? id : "", hole ? hole + 2 : "", options.port);
+    if (version)
+        fprintf(out, "If-None-Match: \"%s\"\r\n", version);
     if (body->data)
         fprintf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body->size);
     fputs("\r\n", out);
@@ -171,11 +176,15 @@ static void render_all(void)
     if (requests == NULL)
         die("memory");
     if (ids.data == NULL) {
-        requests[n_requests++] = render("", &body);
+        requests[n_requests++] = render("", NULL, &body);
     } else {
         char *save = NULL;
-        for (char *id = strtok_r(ids.data, "\n", &save); id; id = strtok_r(NULL, "\n", &save))
-            requests[n_requests++] = render(id, &body);
+        for (char *id = strtok_r(ids.data, "\n", &save); id; id = strtok_r(NULL, "\n", &save)) {
+            char *version = strchr(id, ' ');
+            if (version)
+                *version++ = '\0';
+            requests[n_requests++] = render(id, options.if_none_match ? version : NULL, &body);
+        }
     }
     if (n_requests == 0) {
         fprintf(stderr, "load: %s: no ids\n", options.ids_file);
@@ -330,7 +339,7 @@ static double cpu_seconds(void)
 static void parse_options(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "p:c:t:w:e:i:b:")) != -1) {
+    while ((option = getopt(argc, argv, "p:c:t:w:e:i:mb:")) != -1) {
         switch (option) {
         case 'p': options.port = (uint16_t)strtoul(optarg, NULL, 10); break;
         case 'c': options.connections = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -338,6 +347,7 @@ static void parse_options(int argc, char **argv)
         case 'w': options.warm_up = strtod(optarg, NULL); break;
         case 'e': options.status = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'i': options.ids_file = optarg; break;
+        case 'm': options.if_none_match = true; break;
         case 'b': options.body_file = optarg; break;
         default: fputs(usage, stderr); exit(2);
         }

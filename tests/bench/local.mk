@@ -1,22 +1,42 @@
 # tests/bench/local.mk - included by Makefile.am
-# Not built by `make` or `make check`: `make bench` (three minutes at most) and `make bench-long`.
-EXTRA_PROGRAMS += tests/bench/load tests/bench/bare_h2o
+# Not built by `make` or `make check`: `make bench` (five minutes at most) and `make bench-long`.
+#   make bench BENCH_FLAGS='--rows get-32,post-*'     bench.py --help has the others
+
+# A program that a row runs is named here, and has its sources below.
+bench_programs = \
+	tests/bench/load \
+	tests/bench/bare_h2o \
+	tests/bench/feed
+
+EXTRA_PROGRAMS += $(bench_programs)
 
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_bare_h2o_SOURCES = tests/bench/bare_h2o.c
 tests_bench_bare_h2o_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS)
 tests_bench_bare_h2o_LDADD = $(H2O_LIBS)
+tests_bench_feed_SOURCES = tests/bench/feed.c
+tests_bench_feed_LDADD = libjobtab.la
 
-EXTRA_DIST += tests/bench/bench.py
+EXTRA_DIST += tests/bench/bench.py tests/bench/harness.py tests/bench/peers.py \
+	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py
+
+bench-programs: all
+	@$(MAKE) $(AM_MAKEFLAGS) $(bench_programs)
 
 BENCH_FLAGS =
-bench bench-long: jobtabd$(EXEEXT) tests/bench/load$(EXEEXT) tests/bench/bare_h2o$(EXEEXT)
-	form=$@; form=$${form#bench}; form=$${form#-}; \
-	python3 $(srcdir)/tests/bench/bench.py $${form:-short} --build $(top_builddir) $(BENCH_FLAGS)
-.PHONY: bench bench-long
+bench bench-long: bench-programs
+	@form=$@; form=$${form#bench}; form=$${form#-}; \
+	PYTHONDONTWRITEBYTECODE=1 python3 '$(srcdir)/tests/bench/bench.py' $${form:-short} \
+	    --build '$(abs_top_builddir)' $(BENCH_FLAGS)
+.PHONY: bench bench-long bench-programs
 
-MOSTLYCLEANFILES += bench-result.txt bench-result.json
-CLEANFILES += tests/bench/load$(EXEEXT) tests/bench/bare_h2o$(EXEEXT)
+MOSTLYCLEANFILES += bench-result.txt bench-result.json bench-result.svg
+CLEANFILES += $(bench_programs)
+
+clean-local: clean-bench
+clean-bench:
+	rm -rf bench-cache
+.PHONY: clean-bench
 
 # Instructions of the hot paths against the stored figures: see counts.py. The driver needs
 # valgrind's header; the figures hold for the flags that configure chooses and no others.

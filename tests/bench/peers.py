@@ -1,0 +1,94 @@
+"""Every server of the benchmark: how it is set up, started and stopped.
+
+All settings stand here. Each server is on loopback TCP, writes its data into the folder it is
+given, logs no requests, and has as many processes as it can use of WORKERS.
+"""
+import contextlib
+import http.client
+import os
+import pwd
+import subprocess
+
+from harness import answers, cpu_seconds, free_port, running
+
+WORKERS = 2
+VALUE_SIZE = 300  # bytes of a value or of a message: a job's record and parameters are about as many
+
+JOBTABD = """worker_processes = {workers}
+runner_processes = {runners}
+user = "{user}"
+pid_file = "{folder}/jobtabd.pid"
+error_log = "stderr"
+access_log = "off"
+default_kind = "noop"
+listen "127.0.0.1:{port}" {{ }}
+table "{table}" {{ map_size = 8g  max_jobs = 20000000 }}
+{kinds}
+"""
+NOOP = 'kind "noop" { command = {"/bin/true"} }'
+
+REDIS = {"save": "", "appendonly": "yes", "appendfsync": "always",
+         "auto-aof-rewrite-percentage": "0"}
+REDIS_MEMORY = {"save": "", "appendonly": "no"}
+
+
+def words(settings):
+    """Settings of redis as its command line has them."""
+    return [word for key, value in settings.items() for word in (f"--{key}", value)]
+
+
+def told(settings):
+    return "redis-server " + " ".join(word or '""' for word in words(settings))
+
+
+def jobtabd_told(runners=0):
+    return (f"worker_processes={WORKERS} runner_processes={runners}, durability as always: "
+            "answered after the commit is on disk")
+
+
+def ready(port):
+    """jobtabd's listeners are open before the workers are: ask until one says it is ready."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        client.request("GET", "/readyz")
+        return client.getresponse().status == 200
+    return False
+
+
+@contextlib.contextmanager
+def jobtabd(bench, folder, table, runners=0, kinds=NOOP):
+    """jobtabd on `table`; its files go to `folder`. Yields port, process."""
+    port = free_port()
+    conf = os.path.join(folder, "jobtabd.conf")
+    with open(conf, "w") as out:
+        out.write(JOBTABD.format(workers=WORKERS, runners=runners, folder=folder, port=port,
+                                 table=table, kinds=kinds,
+                                 user=pwd.getpwuid(os.getuid()).pw_name))
+    argv = [bench.program("jobtabd"), "-c", conf]
+    with running("jobtabd", argv, folder, lambda: ready(port)) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def redis(bench, folder, settings):
+    """redis-server with its data in `folder`. Yields port, process."""
+    port = free_port()
+    argv = [bench.tool("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1",
+            "--dir", folder, *words(settings)]
+    with running("redis", argv, folder, lambda: answers(port)) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def bare_h2o(bench, status, answer):
+    """libh2o alone: every request is answered with `status` and what the file `answer` has.
+    Yields port, process."""
+    argv = [bench.program("tests/bench/bare_h2o"), str(WORKERS), str(status), answer]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield int(process.stdout.readline()), process
+        process.stdin.close()  # it ends with its input
+
+
+def spent(process, before, operations):
+    """Microseconds of the server's processor time an operation, since cpu_seconds was `before`."""
+    return (cpu_seconds(process.pid) - before) / max(operations, 1) * 1e6
