@@ -126,12 +126,12 @@ int jobtab_stat(struct jobtab *table, struct jobtab_stat *stat, struct jobtab_ki
     if (!rc)
         rc = read_owners(txn, &s.owners);
     s.jobs = store_count(txn, STORE_JOBS);
+    s.map_used = store_used(txn, 0);
     rc = rc ? rc : store_error(txn);
     store_end(txn);
     if (rc)
         return rc;
     s.map_size = store_size(table->store);
-    s.map_used = store_used(table->store, 0);
     store_readers(table->store, &s.readers, &s.max_readers);
     s.version = totals.sequence;
     s.submitted = totals.submitted;

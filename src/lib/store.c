@@ -25,6 +25,8 @@
 
 #define POOL_SIZE 64
 #define DEFAULT_MAP (UINT64_C(1) << 30)
+#define META_PAGES  2
+#define FREE_LIST   0 /* LMDB's handle of the database that lists free pages */
 
 /* The size that LMDB gives its lock file: a header and a cache line for each reader. */
 #define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
@@ -550,40 +552,30 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 
 /* ---------------------------------------------------------------- maintenance */
 
-/* Pages that no longer hold anything: LMDB keeps their numbers in a database of its own, handle 0,
- * as lists that begin with their length. It shows them to reading transactions only. */
-static size_t free_pages(struct store *store)
+static uint64_t pages_of(const MDB_stat *stat)
 {
-    struct store_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key, list;
-    size_t pages = 0, length;
-
-    if (store_read(store, &txn))
-        return 0;
-    if (noted(txn, mdb_cursor_open(txn->lmdb, 0, &cursor), STORE_META)) {
-        while (!mdb_cursor_get(cursor, &key, &list, MDB_NEXT) && list.mv_size >= sizeof length) {
-            memcpy(&length, list.mv_data, sizeof length);
-            pages += length;
-        }
-        mdb_cursor_close(cursor);
-    }
-    store_end(txn);
-    return pages;
+    return stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
 }
 
-uint64_t store_used(struct store *store, uint64_t precise_above)
+/* Each database knows how many pages it has, the catalogue of names (of the last commit: a page or
+ * two) and the list of free pages, handle 0, too. So nothing is walked, however many pages are free. */
+uint64_t store_used(struct store_txn *txn, uint64_t precise_above)
 {
+    MDB_env *env = txn->store->env;
     MDB_envinfo info;
     MDB_stat stat;
 
-    mdb_env_info(store->env, &info);
-    mdb_env_stat(store->env, &stat);
-    uint64_t pages = info.me_last_pgno + 1;
-    if (pages * stat.ms_psize > precise_above) {
-        uint64_t free = free_pages(store);
-        pages -= free < pages ? free : pages;
-    }
+    mdb_env_info(env, &info);
+    mdb_env_stat(env, &stat);
+    uint64_t file = (info.me_last_pgno + 1) * stat.ms_psize;
+    if (file <= precise_above || txn->error)
+        return file;
+    uint64_t pages = META_PAGES + pages_of(&stat);
+    if (noted(txn, mdb_stat(txn->lmdb, FREE_LIST, &stat), STORE_META))
+        pages += pages_of(&stat);
+    for (int db = 0; db < STORE_DBS; db++)
+        if (noted(txn, mdb_stat(txn->lmdb, txn->store->dbs[db], &stat), (enum store_db)db))
+            pages += pages_of(&stat);
     return pages * stat.ms_psize;
 }
 

@@ -78,9 +78,9 @@ bool store_seek_below(struct store_cursor *cursor, struct slice key, struct slic
 bool store_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
-/* Bytes in use as of the last commit, of the store_size there may be. Cheap while the file has never
- * been large; beyond `precise_above` bytes the free pages are counted. */
-uint64_t store_used(struct store *store, uint64_t precise_above);
+/* Bytes of the pages that hold something, as the transaction has them, of the store_size there may be.
+ * While the file has never been larger than `precise_above`, its size is the answer. */
+uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
 uint64_t store_size(struct store *store);
 void store_readers(struct store *store, uint32_t *used, uint32_t *max);
 /* Clear the slots of readers that died; how many there were. */

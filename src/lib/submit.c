@@ -127,12 +127,12 @@ static int make_room(struct edit *edit)
         if (n == EVICT_MAX || !evict_one(edit))
             return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs, none to evict",
                         (unsigned long long)edit->settings.max_jobs);
-    uint64_t used = store_used(edit->table->store, mark);
+    uint64_t used = store_used(edit->txn, mark);
     if (used <= mark)
         return JOBTAB_OK;
     int evicted = 0;
-    while (evicted < EVICT_MAX && evict_one(edit))
-        evicted++;
+    for (; used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
+        used = store_used(edit->txn, mark);
     if (!evicted || used > mark + (size - mark) / 2)
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);

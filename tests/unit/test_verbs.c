@@ -189,6 +189,59 @@ static void a_map_near_its_end_refuses_submits_and_still_finishes(void **state)
     assert_sound(f);
 }
 
+static void a_map_near_its_end_evicts_no_more_than_a_submit_needs(void **state)
+{
+    struct fixture *f = *state;
+    static char params[60000];
+    const struct jobtab_submit large = {.kind = "k", .params = params, .params_size = sizeof params};
+    struct jobtab_job job;
+    struct jobtab_stat stat;
+    int n = 0;
+
+    fixture_reopen(f, &(struct jobtab_options){.map_size = 4 << 20, .high_water = 50});
+    memset(params, ' ', sizeof params);
+    params[0] = '0';
+    do {
+        assert_ok(jobtab_submit(f->table, &large, &job));
+        assert_ok(jobtab_cancel(f->table, &job.id, NULL));
+        assert_ok(jobtab_stat(f->table, &stat, NULL, 0));
+    } while (!stat.evicted && ++n < 1000);
+    assert_in_range(n, 20, 50); /* half of the map, at 15 pages and some more each */
+    /* one comes, one goes: its pages are those that the last one freed */
+    for (int i = 0; i < 40; i++) {
+        assert_ok(jobtab_submit(f->table, &large, &job));
+        assert_ok(jobtab_cancel(f->table, &job.id, NULL));
+    }
+    assert_ok(jobtab_stat(f->table, &stat, NULL, 0));
+    assert_in_range(stat.evicted, 39, 43);
+    assert_in_range(stat.map_used, 3 << 19, 5 << 19);
+    assert_sound(f);
+}
+
+static void what_is_deleted_is_not_in_use(void **state)
+{
+    struct fixture *f = *state;
+    static char params[60000];
+    struct jobtab_job jobs[30];
+    struct jobtab_stat empty, full, after;
+
+    memset(params, ' ', sizeof params);
+    params[0] = '0';
+    assert_ok(jobtab_stat(f->table, &empty, NULL, 0));
+    for (int i = 0; i < 30; i++)
+        assert_ok(jobtab_submit(f->table,
+                                &(struct jobtab_submit){.kind = "k", .params = params,
+                                                        .params_size = sizeof params},
+                                &jobs[i]));
+    assert_ok(jobtab_stat(f->table, &full, NULL, 0));
+    assert_true(full.map_used > empty.map_used + 30 * sizeof params);
+    for (int i = 0; i < 30; i++)
+        assert_ok(jobtab_delete(f->table, &jobs[i].id));
+    assert_ok(jobtab_stat(f->table, &after, NULL, 0));
+    assert_true(after.map_used < empty.map_used + 16 * 4096); /* the feed and the list of free pages */
+    assert_sound(f);
+}
+
 /* ----------------------------------------------------------------------- claim */
 
 static void claims_go_by_priority_then_by_age(void **state)
@@ -697,6 +750,9 @@ int main(void)
         WITH_TABLE(a_full_table_evicts_the_oldest_finished_then_refuses),
         cmocka_unit_test_setup_teardown(a_map_near_its_end_refuses_submits_and_still_finishes,
                                         fixture_directory, fixture_close),
+        cmocka_unit_test_setup_teardown(a_map_near_its_end_evicts_no_more_than_a_submit_needs,
+                                        fixture_directory, fixture_close),
+        WITH_TABLE(what_is_deleted_is_not_in_use),
         WITH_TABLE(claims_go_by_priority_then_by_age),
         WITH_TABLE(a_late_report_of_an_earlier_attempt_is_refused),
         WITH_TABLE(a_report_is_seen_at_once_and_checked),
