@@ -6,7 +6,8 @@
 bench_programs = \
 	tests/bench/load \
 	tests/bench/bare_h2o \
-	tests/bench/feed
+	tests/bench/feed \
+	tests/bench/lib_commit_wake
 
 EXTRA_PROGRAMS += $(bench_programs)
 
@@ -16,6 +17,13 @@ tests_bench_bare_h2o_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS)
 tests_bench_bare_h2o_LDADD = $(H2O_LIBS)
 tests_bench_feed_SOURCES = tests/bench/feed.c
 tests_bench_feed_LDADD = libjobtab.la
+# What measures libjobtab itself.
+lib_sources = tests/bench/lib.c tests/bench/lib.h
+lib_cflags = $(AM_CFLAGS) $(LMDB_CFLAGS)
+lib_ldadd = libjobtab.la $(LMDB_LIBS) $(TPL_LIBS)
+tests_bench_lib_commit_wake_SOURCES = tests/bench/lib_commit_wake.c $(lib_sources)
+tests_bench_lib_commit_wake_CFLAGS = $(lib_cflags)
+tests_bench_lib_commit_wake_LDADD = $(lib_ldadd)
 
 EXTRA_DIST += tests/bench/bench.py tests/bench/harness.py tests/bench/peers.py \
 	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py
