@@ -45,7 +45,7 @@ static int answer(h2o_handler_t *handler, h2o_req_t *request)
     static h2o_generator_t generator = {NULL, NULL};
     (void)handler;
     request->res.status = status;
-    request->res.reason = "Bare";
+    request->res.reason = status == 304 ? "Not Modified" : status == 202 ? "Accepted" : "OK";
     if (status != 304)
         request->res.content_length = body.len;
     for (size_t i = 0; i < n_headers; i++)

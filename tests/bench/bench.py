@@ -97,8 +97,9 @@ def measure(bench, row, side):
         return side.measure(bench, folder)
     except harness.CannotRun as reason:
         side.why_not = str(reason)
-    except harness.Failed as reason:
-        side.why_not = f"FAILED: {reason}"
+    except Exception as reason: # one row's fault: the others are measured
+        name = "" if isinstance(reason, harness.Failed) else f"{type(reason).__name__}: "
+        side.why_not = f"FAILED: {name}{reason}"
     return None
 
 

@@ -1,8 +1,8 @@
 /* feed.c - fills a table for the rows that read, and writes reports while they do.
  *
  *   feed fill DIR N IDS PARAMS     N pending jobs with these parameters; "ID VERSION" lines to IDS
- *   feed report DIR RATE SECONDS   claims JOBS jobs and reports on all of them in turn, RATE reports
- *                                  a second in shared commits; says how many it really wrote
+ *   feed report DIR RATE SECONDS   claims JOBS jobs and reports on them in turn, RATE reports a second,
+ *                                  A_COMMIT at once or, when late, more; says what it reached
  *
  * Prints one line of JSON.
  */
@@ -15,7 +15,7 @@
 
 #include "jobtab.h"
 
-enum { BATCH = JOBTAB_APPLY_MAX, JOBS = 64 };
+enum { BATCH = JOBTAB_APPLY_MAX, JOBS = 256, A_COMMIT = 64 };
 
 static struct jobtab_op ops[BATCH];
 static struct jobtab_job jobs[BATCH];
@@ -92,7 +92,7 @@ static void report(struct jobtab *table, double rate, double seconds)
     double begin = now(), end = begin + seconds;
     for (double at = now(); at < end; at = now()) {
         size_t due = (size_t)((at - begin) * rate), n = due - written;
-        if (n > JOBS) /* one report a job and commit: who is late catches up in the next */
+        if (n > JOBS) /* one report a job and commit */
             n = JOBS;
         for (size_t i = 0; i < n; i++) {
             size_t job = (written + i) % JOBS;
@@ -108,7 +108,7 @@ static void report(struct jobtab *table, double rate, double seconds)
             commits++;
         }
         written += n;
-        sleep_until(begin + (double)(written + JOBS) / rate);
+        sleep_until(begin + (double)(written + A_COMMIT) / rate);
     }
     seconds = now() - begin;
     for (int i = 0; i < JOBS; i++)

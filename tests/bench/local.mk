@@ -25,11 +25,12 @@ tests_bench_lib_commit_wake_SOURCES = tests/bench/lib_commit_wake.c $(lib_source
 tests_bench_lib_commit_wake_CFLAGS = $(lib_cflags)
 tests_bench_lib_commit_wake_LDADD = $(lib_ldadd)
 
-EXTRA_DIST += tests/bench/bench.py tests/bench/harness.py tests/bench/peers.py \
+EXTRA_DIST += tests/bench/bench.py tests/bench/fastapi_app.py tests/bench/harness.py \
+	tests/bench/nginx.conf.in tests/bench/peers.py \
 	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py
 
 bench-programs: all
-	@$(MAKE) $(AM_MAKEFLAGS) $(bench_programs)
+	@$(MAKE) $(AM_MAKEFLAGS) -s --no-print-directory $(bench_programs)
 
 BENCH_FLAGS =
 bench bench-long: bench-programs

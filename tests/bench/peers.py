@@ -5,11 +5,13 @@ given, logs no requests, and has as many processes as it can use of WORKERS.
 """
 import contextlib
 import http.client
+import io
 import os
 import pwd
+import re
 import subprocess
 
-from harness import answers, cpu_seconds, free_port, running
+from harness import Failed, answers, cpu_seconds, free_port, running
 
 WORKERS = 2
 VALUE_SIZE = 300  # bytes of a value or of a message: a job's record and parameters are about as many
@@ -30,6 +32,17 @@ NOOP = 'kind "noop" { command = {"/bin/true"} }'
 REDIS = {"save": "", "appendonly": "yes", "appendfsync": "always",
          "auto-aof-rewrite-percentage": "0"}
 REDIS_MEMORY = {"save": "", "appendonly": "no"}
+
+NGINX = (f"worker_processes {WORKERS}, lua_shared_dict 256m, access_log off: "
+         "tests/bench/nginx.conf.in")
+
+DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-fastapi is for
+UVICORN = ["--workers", "1", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+           "--log-level", "warning"]
+
+
+def user():
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def words(settings):
@@ -63,7 +76,7 @@ def jobtabd(bench, folder, table, runners=0, kinds=NOOP):
     with open(conf, "w") as out:
         out.write(JOBTABD.format(workers=WORKERS, runners=runners, folder=folder, port=port,
                                  table=table, kinds=kinds,
-                                 user=pwd.getpwuid(os.getuid()).pw_name))
+                                 user=user()))
     argv = [bench.program("jobtabd"), "-c", conf]
     with running("jobtabd", argv, folder, lambda: ready(port)) as process:
         yield port, process
@@ -76,6 +89,47 @@ def redis(bench, folder, settings):
     argv = [bench.tool("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1",
             "--dir", folder, *words(settings)]
     with running("redis", argv, folder, lambda: answers(port)) as process:
+        yield port, process
+
+
+def fill_redis(bench, port, keys, value):
+    """redis-benchmark's own keys, `keys` of them."""
+    commands = io.BytesIO()
+    for i in range(keys):
+        commands.write(b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%d\r\n%s\r\n"
+                       % (i, len(value), value))
+    done = subprocess.run([bench.tool("redis-cli", "redis-tools"), "-p", str(port), "--pipe"],
+                          input=commands.getvalue(), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0 or b"errors: 0" not in done.stdout:
+        raise Failed(f"redis-cli --pipe: {done.stdout.decode()[-500:]}")
+
+
+@contextlib.contextmanager
+def nginx(bench, folder, ids, body):
+    """nginx that answers /status/{id} with the bytes of `body` for every id of the file `ids`."""
+    program = bench.tool("nginx", "nginx")
+    port = free_port()
+    values = {"user": user(), "workers": WORKERS, "folder": folder, "port": port, "ids": ids,
+              "body": body}
+    with open(os.path.join(bench.source, "nginx.conf.in")) as text:
+        conf = re.sub("@([a-z]+)@", lambda name: str(values[name[1]]), text.read())
+    path = os.path.join(folder, "nginx.conf")
+    with open(path, "w") as out:
+        out.write(conf)
+    argv = [program, "-c", path, "-p", folder]
+    with running("nginx", argv, folder, lambda: answers(port)) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def fastapi(bench, folder, ids, body):
+    """The application of fastapi_app.py, with every id of the file `ids`."""
+    port = free_port()
+    argv = [DEBIAN_PYTHON, "-m", "uvicorn", "--app-dir", bench.source, "--host", "127.0.0.1",
+            "--port", str(port), *UVICORN, "fastapi_app:app"]
+    env = {"JOBTAB_BENCH_IDS": ids, "JOBTAB_BENCH_BODY": body, "PYTHONDONTWRITEBYTECODE": "1"}
+    with running("uvicorn", argv, folder, lambda: answers(port), env) as process:
         yield port, process
 
 

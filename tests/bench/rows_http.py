@@ -2,11 +2,14 @@
 import http.client
 import json
 import os
+import shutil
+import subprocess
 
 import peers
 from harness import Failed, Goal, Row, Sample, Side, cpu_seconds, free_port
 
 JOBS = 100_000
+REPORTS = 10_000  # a second, in get-written
 PARAMS = {"sources": ["alpha.csv", "beta.csv", "gamma.csv"], "max_age": "2d",
           "max_deviation_bps": 100}
 BODY = json.dumps({"kind": "noop", "params": PARAMS}).encode()
@@ -36,7 +39,12 @@ def load(bench, process, port, *arguments):
                        f"{said['bytes'] / said['served']:.0f} bytes an answer")
 
 
-def redis_benchmark(bench, process, port, folder, *arguments):
+def get(bench, process, port, connections, made, *arguments):
+    return load(bench, process, port, "-c", str(connections), "-i", made["ids"], *arguments,
+                "/status/%s")
+
+
+def redis_benchmark(bench, process, port, *arguments):
     """It knows no duration, only a number of requests: a short run first, to learn how many."""
     def go(n):
         run = bench.run([bench.tool("redis-benchmark", "redis-tools"), "-p", str(port), "-n",
@@ -54,26 +62,34 @@ def redis_benchmark(bench, process, port, folder, *arguments):
                        f"p99 {float(said['p99_latency_ms']) * 1000:.0f} us")
 
 
+def canned(answer, body):
+    """An answer as bare_h2o reads it, so that it sends the same."""
+    headers = "".join(f"{name}: {value}\n" for name, value in answer.getheaders()
+                      if name.lower() not in OWN_HEADERS)
+    return headers.encode() + b"\n" + body
+
+
 # ---------------------------------------------------------------- GET /status/{id}
 
 def hundred_thousand(bench):
     """A table of that many pending jobs, a file of their ids and ETags, and the answer for one of
     them, as a dictionary of paths."""
     def make(folder):
-        made = {name: os.path.join(folder, name) for name in ("table", "ids", "answer", "body")}
+        made = {name: os.path.join(folder, name) for name in ("table", "ids", "answer", "unchanged", "body")}
         bench.run([bench.program("tests/bench/feed"), "fill", made["table"], str(JOBS),
                    made["ids"], json.dumps(PARAMS)])
         with open(made["ids"]) as ids:
-            one = ids.readline().split()[0]
+            one = ids.read().split()[JOBS]  # of the middle: two words a line
         with peers.jobtabd(bench, folder, made["table"]) as (port, _):
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             client.request("GET", f"/status/{one}")
             answer = client.getresponse()
             body = answer.read()
-        headers = "".join(f"{name}: {value}\n" for name, value in answer.getheaders()
-                          if name.lower() not in OWN_HEADERS)
-        write(made["answer"], headers.encode() + b"\n" + body)
-        write(made["body"], body)
+            write(made["body"], body)
+            write(made["answer"], canned(answer, body))
+            client.request("GET", f"/status/{one}", headers={"If-None-Match": answer.headers["ETag"]})
+            answer = client.getresponse()
+            write(made["unchanged"], canned(answer, answer.read()))
         return made
     return bench.once("100000 jobs", make)
 
@@ -82,8 +98,7 @@ def get_jobtabd(connections):
     def measure(bench, folder):
         made = hundred_thousand(bench)
         with peers.jobtabd(bench, folder, made["table"]) as (port, process):
-            return load(bench, process, port, "-c", str(connections), "-i", made["ids"],
-                        "/status/%s")
+            return get(bench, process, port, connections, made)
     return measure
 
 
@@ -91,18 +106,113 @@ def get_bare(connections):
     def measure(bench, _):
         made = hundred_thousand(bench)
         with peers.bare_h2o(bench, 200, made["answer"]) as (port, process):
-            return load(bench, process, port, "-c", str(connections), "-i", made["ids"],
-                        "/status/%s")
+            return get(bench, process, port, connections, made)
+    return measure
+
+
+def get_nginx(connections):
+    def measure(bench, folder):
+        made = hundred_thousand(bench)
+        with peers.nginx(bench, folder, made["ids"], made["body"]) as (port, process):
+            return get(bench, process, port, connections, made)
+    return measure
+
+
+def get_fastapi(connections):
+    def measure(bench, folder):
+        made = hundred_thousand(bench)
+        with peers.fastapi(bench, folder, made["ids"], made["body"]) as (port, process):
+            return get(bench, process, port, connections, made)
+    return measure
+
+
+def get_redis(connections):
+    def measure(bench, folder):
+        made = hundred_thousand(bench)
+        with open(made["body"], "rb") as body:
+            value = body.read()
+        fresh = bench.fresh(folder, "redis")
+        with peers.redis(bench, fresh, peers.REDIS_MEMORY) as (port, process):
+            peers.fill_redis(bench, port, JOBS, value)
+            return redis_benchmark(bench, process, port, "-t", "get", "-r", str(JOBS), "-c",
+                                   str(connections))
     return measure
 
 
 def get_row(connections, forms):
-    return Row(f"get-{connections}", f"GET /status/{{id}}, random id among {JOBS:,}, "
-               f"{connections} connections",
-               sides=[Side("jobtabd", get_jobtabd(connections), peers.jobtabd_told()),
-                      Side("bare libh2o", get_bare(connections),
-                           f"{peers.WORKERS} processes, the same bytes, no look-up")],
-               goals=[Goal("jobtabd", "bare libh2o", at_least=0.95)], forms=forms)
+    return Row(
+        f"get-{connections}",
+        f"GET /status/{{id}}, random id among {JOBS:,}, {connections} connections",
+        sides=[
+            Side("jobtabd", get_jobtabd(connections), peers.jobtabd_told()),
+            Side("bare libh2o", get_bare(connections),
+                 f"{peers.WORKERS} processes, the same bytes, no look-up"),
+            Side("nginx lua", get_nginx(connections), peers.NGINX,
+                 packages=("nginx-light", "libnginx-mod-http-lua")),
+            Side("redis GET", get_redis(connections),
+                 f"{peers.told(peers.REDIS_MEMORY)}; {JOBS:,} values of the same JSON; "
+                 f"redis-benchmark -t get -r {JOBS}", packages=("redis-server", "redis-tools")),
+            Side("FastAPI", get_fastapi(connections),
+                 f"{peers.DEBIAN_PYTHON} -m uvicorn {' '.join(peers.UVICORN)}; a dictionary behind "
+                 "asyncio.Lock: tests/bench/fastapi_app.py",
+                 packages=("python3-fastapi", "uvicorn", "python3-uvloop", "python3-httptools")),
+        ],
+        goals=[Goal("jobtabd", "bare libh2o", at_least=0.95),
+               Goal("jobtabd", "nginx lua", at_least=1.5),
+               Goal("jobtabd", "redis GET", at_least=1.2),
+               Goal("jobtabd", "FastAPI", at_least=20)],
+        forms=forms)
+
+
+# ---------------------------------------------------------------- GET, unchanged
+
+def unchanged_jobtabd(bench, folder):
+    made = hundred_thousand(bench)
+    with peers.jobtabd(bench, folder, made["table"]) as (port, process):
+        return get(bench, process, port, 32, made, "-m", "-e", "304")
+
+
+def unchanged_bare(bench, _):
+    made = hundred_thousand(bench)
+    with peers.bare_h2o(bench, 304, made["unchanged"]) as (port, process):
+        return get(bench, process, port, 32, made, "-m", "-e", "304")
+
+
+# ---------------------------------------------------------------- GET while others write
+
+def busy_table(bench):
+    """A table of its own: what is written to it is no part of the other rows."""
+    def make(folder):
+        table = os.path.join(folder, "table")
+        shutil.copytree(hundred_thousand(bench)["table"], table)
+        return table
+    return bench.once("100000 jobs, written to", make)
+
+
+def quiet_reads(bench, folder):
+    made = hundred_thousand(bench)
+    with peers.jobtabd(bench, folder, busy_table(bench)) as (port, process):
+        return get(bench, process, port, 32, made)
+
+
+def reads_while_written(bench, folder):
+    made, table = hundred_thousand(bench), busy_table(bench)
+    seconds = bench.warm_up + bench.seconds
+    with peers.jobtabd(bench, folder, table) as (port, process):
+        feed = [bench.program("tests/bench/feed"), "report", table, str(REPORTS), str(seconds)]
+        with subprocess.Popen(feed, stdout=subprocess.PIPE) as writer:
+            try:
+                sample = get(bench, process, port, 32, made)
+                said = json.loads(writer.communicate(timeout=30)[0] or "{}")
+            finally:
+                writer.kill()
+    if writer.returncode != 0:
+        raise Failed("feed report failed: see above")
+    sample.note += f"; {said['rate']:.0f} reports/s in {said['commits'] / said['seconds']:.0f} " \
+                   "commits/s"
+    if said["rate"] < 0.95 * REPORTS:
+        sample.note += ": fewer than wanted"
+    return sample
 
 
 # ---------------------------------------------------------------- POST /run
@@ -121,20 +231,65 @@ def post_redis(connections):
     def measure(bench, folder):
         fresh = bench.fresh(folder, "redis")
         with peers.redis(bench, fresh, peers.REDIS) as (port, process):
-            return redis_benchmark(bench, process, port, fresh, "-t", "set", "-d",
-                                   str(peers.VALUE_SIZE), "-c", str(connections))
+            return redis_benchmark(bench, process, port, "-t", "set", "-d", str(peers.VALUE_SIZE),
+                                   "-c", str(connections))
+    return measure
+
+
+def accepted(bench):
+    """What jobtabd answers to a POST /run, and the body that is sent."""
+    def make(folder):
+        made = {name: os.path.join(folder, name) for name in ("answer", "body")}
+        write(made["body"], BODY)
+        with peers.jobtabd(bench, folder, os.path.join(folder, "table")) as (port, _):
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            client.request("POST", "/run", BODY, {"Content-Type": "application/json"})
+            answer = client.getresponse()
+            write(made["answer"], canned(answer, answer.read()))
+        return made
+    return bench.once("an accepted job", make)
+
+
+def post_bare(connections):
+    def measure(bench, _):
+        made = accepted(bench)
+        with peers.bare_h2o(bench, 202, made["answer"]) as (port, process):
+            return load(bench, process, port, "-c", str(connections), "-b", made["body"], "-e",
+                        "202", "/run")
     return measure
 
 
 def post_row(connections, at_least):
-    return Row(f"post-{connections}", f"durable POST /run, {connections} connections",
-               sides=[Side("jobtabd", post_jobtabd(connections), peers.jobtabd_told()),
-                      Side("redis SET", post_redis(connections),
-                           f"{peers.told(peers.REDIS)}; redis-benchmark -t set -d "
-                           f"{peers.VALUE_SIZE}: one key, its cheapest case",
-                           packages=("redis-server", "redis-tools"))],
-               goals=[Goal("jobtabd", "redis SET", at_least=at_least)])
+    return Row(
+        f"post-{connections}",
+        f"durable POST /run, {connections} connection{'s' if connections > 1 else ''}",
+        sides=[
+            Side("jobtabd", post_jobtabd(connections), peers.jobtabd_told()),
+            Side("redis SET", post_redis(connections),
+                 f"{peers.told(peers.REDIS)}; redis-benchmark -t set -d {peers.VALUE_SIZE}: one "
+                 "key, its cheapest case", packages=("redis-server", "redis-tools")),
+            Side("bare libh2o", post_bare(connections),
+                 f"{peers.WORKERS} processes read the same body and send the same answer, nothing "
+                 "is stored: what HTTP costs here"),
+        ],
+        goals=[Goal("jobtabd", "redis SET", at_least=at_least)])
 
 
-ROWS = [get_row(32, frozenset({"short", "long"})),
-        post_row(1, 0.9), post_row(16, 1.0), post_row(64, 1.0), post_row(256, 1.0)]
+ROWS = [
+    get_row(32, frozenset({"short", "long"})),
+    get_row(1, frozenset({"long"})),
+    get_row(256, frozenset({"long"})),
+    Row("get-unchanged", "GET /status/{id} with If-None-Match, 32 connections, all unchanged",
+        sides=[Side("jobtabd", unchanged_jobtabd, peers.jobtabd_told()),
+               Side("bare libh2o 304", unchanged_bare,
+                    f"{peers.WORKERS} processes, the same bytes, no look-up")],
+        goals=[Goal("jobtabd", "bare libh2o 304", at_least=0.95)]),
+    Row("get-written", f"the reads of get-32 while {REPORTS:,} reports a second are written",
+        sides=[Side("while written", reads_while_written,
+                    "one more process with libjobtab reports on 256 running jobs, paced, 64 "
+                    "reports a commit"),
+               Side("without", quiet_reads, peers.jobtabd_told())],
+        goals=[Goal("while written", "without", at_least=0.8)]),
+    *(post_row(connections, at_least)
+      for connections, at_least in ((1, 0.9), (16, 1.0), (64, 1.0), (256, 1.0))),
+]
