@@ -7,7 +7,9 @@ bench_programs = \
 	tests/bench/load \
 	tests/bench/bare_h2o \
 	tests/bench/feed \
-	tests/bench/lib_commit_wake
+	tests/bench/lib_commit_wake \
+	tests/bench/lib_get \
+	tests/bench/lib_reports
 
 EXTRA_PROGRAMS += $(bench_programs)
 
@@ -24,10 +26,16 @@ lib_ldadd = libjobtab.la $(LMDB_LIBS) $(TPL_LIBS)
 tests_bench_lib_commit_wake_SOURCES = tests/bench/lib_commit_wake.c $(lib_sources)
 tests_bench_lib_commit_wake_CFLAGS = $(lib_cflags)
 tests_bench_lib_commit_wake_LDADD = $(lib_ldadd)
+tests_bench_lib_get_SOURCES = tests/bench/lib_get.c $(lib_sources)
+tests_bench_lib_get_CFLAGS = $(lib_cflags)
+tests_bench_lib_get_LDADD = $(lib_ldadd)
+tests_bench_lib_reports_SOURCES = tests/bench/lib_reports.c $(lib_sources)
+tests_bench_lib_reports_CFLAGS = $(lib_cflags)
+tests_bench_lib_reports_LDADD = $(lib_ldadd)
 
 EXTRA_DIST += tests/bench/bench.py tests/bench/fastapi_app.py tests/bench/harness.py \
 	tests/bench/nginx.conf.in tests/bench/peers.py \
-	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py
+	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py tests/bench/rows_lib.py
 
 bench-programs: all
 	@$(MAKE) $(AM_MAKEFLAGS) -s --no-print-directory $(bench_programs)

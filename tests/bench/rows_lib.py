@@ -1,0 +1,77 @@
+"""libjobtab itself, without a server: reports by many processes, reads of one job among many."""
+import json
+import subprocess
+
+import rows_http
+from harness import Failed, Goal, Row, Sample, Side
+
+LMDB = "MDB_NOTLS, default mode: durable when a commit returns"
+WARM_UP = 1  # seconds that lib_get needs before it measures
+
+
+def reports(which, processes):
+    def measure(bench, folder):
+        fresh = bench.fresh(folder, f"{which}-{processes}")
+        run = bench.run([bench.program("tests/bench/lib_reports"), which, fresh, str(processes),
+                         str(bench.seconds)])
+        said = run.json
+        return Sample(said["rate"], "reports/s",
+                      note=f"{said['fewest']} to {said['most']} a process, the slowest "
+                           f"{said['slowest_ms']:.0f} ms")
+    return measure
+
+
+def reporters(processes):
+    return Side(f"{processes} processes" if processes > 1 else "1 process",
+                reports("jobtab", processes),
+                "256 running jobs; each process reports on its own by jobtab_report")
+
+
+def get(which, table_of):
+    def measure(bench, _):
+        run = bench.run([bench.program("tests/bench/lib_get"), which, table_of(bench),
+                         str(bench.seconds)])
+        return Sample(run.json["ns"], "ns")
+    return measure
+
+
+def many(bench):
+    """The table that the rows over HTTP read, too."""
+    return rows_http.hundred_thousand(bench)["table"]
+
+
+def get_while_written(bench, folder):
+    table = rows_http.busy_table(bench)
+    feed = [bench.program("tests/bench/feed"), "report", table, str(rows_http.REPORTS),
+            str(bench.seconds + WARM_UP)]
+    with subprocess.Popen(feed, stdout=subprocess.PIPE) as writer:
+        try:
+            sample = get("jobtab", rows_http.busy_table)(bench, folder)
+            said = json.loads(writer.communicate(timeout=30)[0] or "{}")
+        finally:
+            writer.kill()
+    if writer.returncode != 0:
+        raise Failed("feed report failed: see above")
+    sample.note = f"{said['rate']:.0f} reports/s meanwhile"
+    return sample
+
+
+ROWS = [
+    Row("lib-reports", "durable reports, each process with one in flight",
+        sides=[reporters(1), reporters(4), reporters(16), reporters(64),
+               Side("raw LMDB", reports("mdb", 1),
+                    f"{LMDB}; one process, one put a commit of the same value into one database "
+                    "of the same 256 values")],
+        goals=[Goal("64 processes", "1 process", at_least=20),
+               Goal("1 process", "raw LMDB", at_least=0.95)]),
+    Row("lib-get", f"one job of {rows_http.JOBS:,} at random, in one process",
+        sides=[Side("jobtab_get", get("jobtab", many), "snapshot, every field usable, released"),
+               Side("mdb_get", get("mdb", many),
+                    "MDB_RDONLY|MDB_NOTLS on the same file: renew, mdb_get of the same record, its "
+                    "bytes copied, reset"),
+               Side("jobtab_get while written", get_while_written,
+                    f"another process writes {rows_http.REPORTS:,} reports a second meanwhile")],
+        goals=[Goal("jobtab_get", "mdb_get", at_most=1.5),
+               Goal("jobtab_get while written", "jobtab_get", at_most=1.25)],
+        better="lower"),
+]
