@@ -20,29 +20,36 @@
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "watch.h"
 
 #define HEARTBEAT    1000 /* ms between sweeps when nothing happens */
 #define SHORTEST     20   /* ms; what is overdue and was not moved is not asked for again at once */
 #define BELL_GAP     200  /* ms between sweeps that follow changes, however many there are */
-#define BUDGET       256  /* jobs moved in one transaction */
+#define BUDGET       64   /* jobs moved in one transaction: a writer waits no longer than for these */
+#define SHARE        2    /* when there is more to move: pauses that many times what a sweep took */
 #define RUNNING_SEEN 512  /* running jobs remembered, to name those that lost their owner */
 
 struct keeper {
     struct role *role;
     struct jobtab *table;
     int bell;
+    struct jobtab_swept untold; /* what was moved and is not yet in the log */
+    int64_t told_at, remembered_at;
     size_t n_running;
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
 
-/* A sweep counts; who lost what is seen by comparing. */
-static void remember_running(struct keeper *keeper)
+/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row. */
+static void remember_running(struct keeper *keeper, int64_t now)
 {
     struct jobtab_filter filter = {.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
                                              JOBTAB_STATE_BIT(JOBTAB_CANCELLING)};
     struct jobtab_id cursor;
     bool more;
 
+    if (now - keeper->remembered_at < BELL_GAP)
+        return;
+    keeper->remembered_at = now;
     keeper->n_running = RUNNING_SEEN;
     if (jobtab_list(keeper->table, &filter, keeper->running, &keeper->n_running, &cursor, &more) !=
         JOBTAB_OK)
@@ -67,34 +74,49 @@ static void tell_changed(const struct keeper *keeper)
     }
 }
 
-static void tell(const struct keeper *keeper, const struct jobtab_swept *swept)
+/* At most one line a second of what goes on and on. */
+static void tell(struct keeper *keeper, const struct jobtab_swept *swept, int64_t now)
 {
+    struct jobtab_swept *sum = &keeper->untold;
+
     if (swept->lost > 0 || swept->timed_out > 0)
         tell_changed(keeper);
-    if (swept->due + swept->expired + swept->lost + swept->timed_out + swept->cancelled > 0)
-        log_info("swept: %u due, %u expired, %u lost, %u timed out, %u cancelled", swept->due,
-                 swept->expired, swept->lost, swept->timed_out, swept->cancelled);
     if (swept->readers > 0)
         log_notice("cleared the slots of %u dead readers", swept->readers);
+    sum->due += swept->due;
+    sum->expired += swept->expired;
+    sum->lost += swept->lost;
+    sum->timed_out += swept->timed_out;
+    sum->cancelled += swept->cancelled;
+    if ((swept->more && now - keeper->told_at < HEARTBEAT) ||
+        sum->due + sum->expired + sum->lost + sum->timed_out + sum->cancelled == 0)
+        return;
+    log_info("swept: %u due, %u expired, %u lost, %u timed out, %u cancelled", sum->due,
+             sum->expired, sum->lost, sum->timed_out, sum->cancelled);
+    memset(sum, 0, sizeof *sum);
+    keeper->told_at = now;
 }
 
 /* Returns how long to sleep, in ms, or -1 when the table is broken. */
 static int sweep(struct keeper *keeper)
 {
     struct jobtab_swept swept;
+    int64_t begun = watch_clock();
 
-    do {
-        remember_running(keeper);
-        int error = jobtab_sweep(keeper->table, BUDGET, &swept);
-        if (error != JOBTAB_OK) {
-            log_error("sweeping: %s", jobtab_why());
-            return error == JOBTAB_BROKEN ? -1 : HEARTBEAT;
-        }
-        tell(keeper, &swept);
-    } while (swept.more && role_stopping(keeper->role) == ROLE_GO_ON);
+    remember_running(keeper, begun);
+    int error = jobtab_sweep(keeper->table, BUDGET, &swept);
+    if (error != JOBTAB_OK) {
+        log_error("sweeping: %s", jobtab_why());
+        return error == JOBTAB_BROKEN ? -1 : HEARTBEAT;
+    }
+    int64_t now = watch_clock();
+    tell(keeper, &swept, now);
 
-    int64_t left = swept.next != 0 ? swept.next - jobtab_now() : HEARTBEAT;
-    return left < SHORTEST ? SHORTEST : left > HEARTBEAT ? HEARTBEAT : (int)left;
+    int64_t left = swept.more        ? SHARE * (now - begun + 1)
+                   : swept.next != 0 ? swept.next - jobtab_now()
+                                     : HEARTBEAT;
+    int64_t least = swept.more ? 1 : SHORTEST;
+    return left < least ? (int)least : left > HEARTBEAT ? HEARTBEAT : (int)left;
 }
 
 static void sleep_for(struct keeper *keeper, int ms)

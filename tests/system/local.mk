@@ -5,8 +5,8 @@
 
 EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_oracle.py \
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
-	tests/system/test_harness.py tests/system/test_restart.py tests/system/test_runner.py \
-	tests/system/test_story.py
+	tests/system/test_harness.py tests/system/test_quiet.py tests/system/test_restart.py \
+	tests/system/test_runner.py tests/system/test_story.py
 
 # the master, with roles that do what a test tells them
 EXTRA_DIST += tests/system/test_master.py
