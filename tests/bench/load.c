@@ -1,5 +1,5 @@
 /* load.c - an HTTP/1.1 load generator of one thread, cheap enough to share two cores with what
- * it measures.
+ * it measures; beanstalkd's requests, answered by a line, are sent by the same loop.
  *
  * Each connection has one request in flight: it sends, reads the whole answer, sends again. The
  * same program measures every HTTP side of the benchmark, so what it costs itself is the same
@@ -30,10 +30,12 @@ enum { READ_SIZE = 64 * 1024, EVENTS = 256, SUB_BITS = 6, BUCKETS = 32 << SUB_BI
 static const char usage[] =
     "usage: load -p PORT [-c CONNECTIONS] [-t SECONDS] [-w WARM_UP_SECONDS] [-e STATUS]\n"
     "            [-i FILE [-m]] [-b FILE] TARGET\n"
+    "       load -p PORT [-c CONNECTIONS] [-t SECONDS] [-w WARM_UP_SECONDS] -l WORD -b FILE\n"
     "  TARGET   path to ask for\n"
     "  -i FILE  lines \"ID VERSION\"; a %s in TARGET is replaced by the id of a random line\n"
     "  -m       with If-None-Match: the version of that line\n"
     "  -b FILE  POST the bytes of FILE as application/json; without it, GET\n"
+    "  -l WORD  the bytes of FILE are the request, the answer is a line that begins with WORD\n"
     "Prints one line of JSON.\n";
 
 struct bytes {
@@ -55,7 +57,7 @@ static struct {
     uint16_t port;
     unsigned connections, status;
     double seconds, warm_up;
-    const char *target, *ids_file, *body_file;
+    const char *target, *ids_file, *body_file, *line;
     bool if_none_match;
 } options = {.connections = 1, .status = 200, .seconds = 3, .warm_up = 0.5};
 
@@ -140,7 +142,7 @@ static struct bytes read_file(const char *path)
     return all;
 }
 
-static struct bytes render(const char *id, const char *version, const struct bytes *body)
+static struct bytes render_http(const char *id, const char *version, const struct bytes *body)
 {
     const char *hole = strstr(options.target, "%s");
     int before = hole ? (int)(hole - options.target) : (int)strlen(options.target);
@@ -176,21 +178,22 @@ static void render_all(void)
     if (requests == NULL)
         die("memory");
     if (ids.data == NULL) {
-        requests[n_requests++] = render("", NULL, &body);
+        requests[n_requests++] = options.line ? body : render_http("", NULL, &body);
     } else {
         char *save = NULL;
         for (char *id = strtok_r(ids.data, "\n", &save); id; id = strtok_r(NULL, "\n", &save)) {
             char *version = strchr(id, ' ');
             if (version)
                 *version++ = '\0';
-            requests[n_requests++] = render(id, options.if_none_match ? version : NULL, &body);
+            requests[n_requests++] = render_http(id, options.if_none_match ? version : NULL, &body);
         }
     }
     if (n_requests == 0) {
         fprintf(stderr, "load: %s: no ids\n", options.ids_file);
         exit(1);
     }
-    free(body.data);
+    if (!options.line)
+        free(body.data);
     free(ids.data);
 }
 
@@ -271,6 +274,25 @@ static bool parse_head(const char *head, unsigned *status, size_t *length)
     return false;
 }
 
+/* The end of the head in c->head; for a line, of all. NULL: not yet. */
+static char *head_end(struct connection *c, size_t *length)
+{
+    char *end = strstr(c->head, options.line ? "\r\n" : "\r\n\r\n");
+    if (end == NULL && c->have < sizeof c->head - 1)
+        return NULL;
+    *length = 0;
+    if (end != NULL && options.line) {
+        bool expected = strncmp(c->head, options.line, strlen(options.line)) == 0;
+        c->status = expected ? options.status : 0;
+        return end + 2;
+    }
+    if (end == NULL || !parse_head(c->head, &c->status, length)) {
+        fprintf(stderr, "load: an answer without Content-Length or with too long a head\n");
+        exit(1);
+    }
+    return end + 4;
+}
+
 static void read_some(struct connection *c)
 {
     static char buffer[READ_SIZE + 1];
@@ -291,20 +313,16 @@ static void read_some(struct connection *c)
         memcpy(c->head + old, buffer, take);
         c->have += take;
         c->head[c->have] = '\0';
-        char *end = strstr(c->head, "\r\n\r\n");
-        if (end == NULL && c->have < sizeof c->head - 1)
+        char *end = head_end(c, &length);
+        if (end == NULL)
             return;
-        if (end == NULL || !parse_head(c->head, &c->status, &length)) {
-            fprintf(stderr, "load: an answer without Content-Length or with too long a head\n");
-            exit(1);
-        }
-        size_t head_size = (size_t)(end + 4 - c->head);
+        size_t head_size = (size_t)(end - c->head);
         c->in_body = true;
         c->body_left = length;
         size -= head_size - old;
     }
     if (size > c->body_left) {
-        fprintf(stderr, "load: more bytes than Content-Length said\n");
+        fprintf(stderr, "load: more bytes than the answer has\n");
         exit(1);
     }
     c->body_left -= size;
@@ -339,7 +357,7 @@ static double cpu_seconds(void)
 static void parse_options(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "p:c:t:w:e:i:mb:")) != -1) {
+    while ((option = getopt(argc, argv, "p:c:t:w:e:i:mb:l:")) != -1) {
         switch (option) {
         case 'p': options.port = (uint16_t)strtoul(optarg, NULL, 10); break;
         case 'c': options.connections = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -349,15 +367,17 @@ static void parse_options(int argc, char **argv)
         case 'i': options.ids_file = optarg; break;
         case 'm': options.if_none_match = true; break;
         case 'b': options.body_file = optarg; break;
+        case 'l': options.line = optarg; break;
         default: fputs(usage, stderr); exit(2);
         }
     }
-    if (optind + 1 != argc || options.port == 0 || options.connections == 0 ||
+    bool complete = options.line ? options.body_file && optind == argc : optind + 1 == argc;
+    if (!complete || options.port == 0 || options.connections == 0 ||
         options.seconds <= 0) {
         fputs(usage, stderr);
         exit(2);
     }
-    options.target = argv[optind];
+    options.target = options.line ? "" : argv[optind];
 }
 
 int main(int argc, char **argv)

@@ -33,9 +33,20 @@ tests_bench_lib_reports_SOURCES = tests/bench/lib_reports.c $(lib_sources)
 tests_bench_lib_reports_CFLAGS = $(lib_cflags)
 tests_bench_lib_reports_LDADD = $(lib_ldadd)
 
-EXTRA_DIST += tests/bench/bench.py tests/bench/fastapi_app.py tests/bench/harness.py \
-	tests/bench/nginx.conf.in tests/bench/peers.py \
-	tests/bench/plot.py tests/bench/report.py tests/bench/rows_http.py tests/bench/rows_lib.py
+# One a line: rows that are added meet in no conflict.
+EXTRA_DIST += \
+	tests/bench/bench.py \
+	tests/bench/bullmq.js \
+	tests/bench/fastapi_app.py \
+	tests/bench/harness.py \
+	tests/bench/nginx.conf.in \
+	tests/bench/peers.py \
+	tests/bench/plot.py \
+	tests/bench/report.py \
+	tests/bench/rows_http.py \
+	tests/bench/rows_lib.py \
+	tests/bench/rows_queue.py \
+	tests/bench/sqlite_submit.py
 
 bench-programs: all
 	@$(MAKE) $(AM_MAKEFLAGS) -s --no-print-directory $(bench_programs)

@@ -11,7 +11,7 @@ import pwd
 import re
 import subprocess
 
-from harness import Failed, answers, cpu_seconds, free_port, running
+from harness import CannotRun, Failed, answers, cpu_seconds, free_port, running
 
 WORKERS = 2
 VALUE_SIZE = 300  # bytes of a value or of a message: a job's record and parameters are about as many
@@ -35,6 +35,11 @@ REDIS_MEMORY = {"save": "", "appendonly": "no"}
 
 NGINX = (f"worker_processes {WORKERS}, lua_shared_dict 256m, access_log off: "
          "tests/bench/nginx.conf.in")
+
+BEANSTALKD = ["-b", "{folder}", "-f0"]
+
+# Of npm, fetched at the first run into the cache; scripts of packages are not run.
+BULLMQ = ["bullmq@6.7.0", "ioredis@5.11.1"]
 
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-fastapi is for
 UVICORN = ["--workers", "1", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
@@ -131,6 +136,41 @@ def fastapi(bench, folder, ids, body):
     env = {"JOBTAB_BENCH_IDS": ids, "JOBTAB_BENCH_BODY": body, "PYTHONDONTWRITEBYTECODE": "1"}
     with running("uvicorn", argv, folder, lambda: answers(port), env) as process:
         yield port, process
+
+
+def beanstalkd_told():
+    return "beanstalkd " + " ".join(BEANSTALKD).format(folder="DIR")
+
+
+@contextlib.contextmanager
+def beanstalkd(bench, folder):
+    """beanstalkd with its log in `folder`. Yields port, process."""
+    port = free_port()
+    argv = [bench.tool("beanstalkd", "beanstalkd"), "-l", "127.0.0.1", "-p", str(port),
+            *(word.format(folder=folder) for word in BEANSTALKD)]
+    with running("beanstalkd", argv, os.path.dirname(folder), lambda: answers(port)) as process:
+        yield port, process
+
+
+def bullmq_told():
+    return (f"{told(REDIS)}; {' '.join(BULLMQ)}, one Queue, 64 adds in flight, jobs are kept: "
+            "tests/bench/bullmq.js")
+
+
+def bullmq_modules(bench):
+    """Where npm put bullmq."""
+    folder = bench.cache("-".join(["npm", *BULLMQ]))
+    modules = os.path.join(folder, "node_modules")
+    if not os.path.exists(os.path.join(folder, "complete")):
+        npm = bench.tool("npm", "npm")
+        argv = [npm, "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund",
+                "--loglevel=error", *BULLMQ]
+        try:
+            bench.run(argv, cwd=folder)
+        except Failed as reason:
+            raise CannotRun(f"npm cannot fetch {' '.join(BULLMQ)}: {reason}") from None
+        open(os.path.join(folder, "complete"), "w").close()
+    return modules
 
 
 @contextlib.contextmanager
