@@ -8,9 +8,8 @@
 # with apt-get, the packages it names. A second run uses both again.
 set -u
 
-packages="build-essential autoconf automake libtool pkg-config liblmdb-dev libtpl-dev
-    libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev libcsv-dev
-    libcurl4-openssl-dev curl jq"
+packages="build-essential autoconf automake libtool pkg-config liblmdb-dev libh2o-evloop-dev
+    libssl-dev zlib1g-dev libjansson-dev libconfuse-dev libcsv-dev libcurl4-openssl-dev curl jq"
 
 serve=
 case ${1-} in

@@ -76,22 +76,13 @@ static ssize_t kind_of(struct edit *edit, const char *kind)
     return (ssize_t)edit->n_kinds++;
 }
 
-static void put_image(struct edit *edit, enum store_db db, struct slice key, int rc,
-                      const struct image *image)
-{
-    if (rc)
-        store_fail(edit->txn, rc);
-    else
-        store_put(edit->txn, db, key, image_slice(image));
-}
-
 /* Totals and counts go in once, at the end. */
 static void flush(struct edit *edit)
 {
     struct image image;
-    int rc = totals_encode(&edit->totals, &image);
 
-    put_image(edit, STORE_META, text_slice("totals"), rc, &image);
+    totals_encode(&edit->totals, &image);
+    store_put(edit->txn, STORE_META, text_slice("totals"), image_slice(&image));
     for (size_t i = 0; i < edit->n_kinds; i++) {
         static const struct count none;
         const struct edit_kind *kind = &edit->kinds[i];
@@ -100,8 +91,8 @@ static void flush(struct edit *edit)
         if (memcmp(&kind->count, &none, sizeof none) == 0) {
             store_delete(edit->txn, STORE_META, key_slice(&key));
         } else {
-            rc = count_encode(&kind->count, &image);
-            put_image(edit, STORE_META, key_slice(&key), rc, &image);
+            count_encode(&kind->count, &image);
+            store_put(edit->txn, STORE_META, key_slice(&key), image_slice(&image));
         }
     }
 }
@@ -158,9 +149,9 @@ static void unindex(struct edit *edit, const struct record *record)
 static void put_running(struct edit *edit, const struct jobtab_id *id, const struct hot *hot)
 {
     struct image image;
-    int rc = hot_encode(hot, &image);
 
-    put_image(edit, STORE_RUNNING, id_slice(id), rc, &image);
+    hot_encode(hot, &image);
+    store_put(edit->txn, STORE_RUNNING, id_slice(id), image_slice(&image));
 }
 
 /* Put it into that of its new one. */
@@ -236,10 +227,8 @@ void edit_put(struct edit *edit, const struct record *old, struct record *record
     edit->kinds[kind].count.states[job->state]++;
     if (job->state == JOBTAB_PENDING)
         edit->kinds[kind].claimable++;
-    int rc = record_encode(record, &image);
-    if (rc)
-        store_fail(edit->txn, rc);
-    else if (old)
+    record_encode(record, &image);
+    if (old)
         store_put(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
     else
         store_append(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));

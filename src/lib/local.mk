@@ -14,7 +14,7 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/bell.c src/lib/bell.h src/lib/turn.c src/lib/turn.h src/lib/store.c src/lib/store.h \
 	src/lib/error.c src/lib/error.h src/lib/sync.c src/lib/sync.h
 libjobtab_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
-libjobtab_la_LIBADD = libscan.la $(LMDB_LIBS) $(TPL_LIBS) -lpthread
+libjobtab_la_LIBADD = libscan.la $(LMDB_LIBS) -lpthread
 # version-info: an interface added or changed -> current+1, revision 0; only compatible
 # additions -> age+1 as well, else age 0; the inside only -> revision+1.
 libjobtab_la_LDFLAGS = $(JOBTAB_LDFLAGS) -version-info 0:0:0 -no-undefined \

@@ -191,16 +191,12 @@ static int settle_all(struct store_txn *txn, const struct jobtab_options *asked,
     if (rc)
         return rc;
     settings = merge(asked, &has);
-    rc = settings_encode(&settings, &image);
-    if (rc)
-        return rc;
+    settings_encode(&settings, &image);
     *any = settle(txn, text_slice("schema"), text_slice(SCHEMA), write);
     *any |= settle(txn, text_slice("settings"), image_slice(&image), write);
     for (size_t i = 0; asked && i < asked->n_policies; i++) {
         struct key key = key_meta("policy", asked->policies[i].kind);
-        rc = policy_encode(&asked->policies[i], &image);
-        if (rc)
-            return rc;
+        policy_encode(&asked->policies[i], &image);
         *any |= settle(txn, key_slice(&key), image_slice(&image), write);
     }
     return store_error(txn);

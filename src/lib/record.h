@@ -4,8 +4,7 @@
  * keep decoding the old one (fields it lacks get the value that held before), encode the new
  * one only, add its golden image to tests/unit/test_record.c and leave the old ones there.
  *
- * Encoding goes through tpl. Decoding reads the image in place with every length checked, since
- * tpl believes the lengths inside an image; a test holds the one against the other.
+ * Any tpl program can read an image. It is written and read in place all the same: see record.c.
  */
 #ifndef RECORD_H
 #define RECORD_H
@@ -56,13 +55,12 @@ struct count {
     uint64_t states[JOBTAB_STATES];
 };
 
-/* Encoding fails only for want of memory: JOBTAB_SYSTEM. */
-int record_encode(const struct record *record, struct image *image);
-int hot_encode(const struct hot *hot, struct image *image);
-int totals_encode(const struct totals *totals, struct image *image);
-int count_encode(const struct count *count, struct image *image);
-int policy_encode(const struct jobtab_policy *policy, struct image *image);
-int settings_encode(const struct jobtab_options *settings, struct image *image);
+void record_encode(const struct record *record, struct image *image);
+void hot_encode(const struct hot *hot, struct image *image);
+void totals_encode(const struct totals *totals, struct image *image);
+void count_encode(const struct count *count, struct image *image);
+void policy_encode(const struct jobtab_policy *policy, struct image *image);
+void settings_encode(const struct jobtab_options *settings, struct image *image);
 
 /* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
  * a format of a later version. The output is then not to be used. */

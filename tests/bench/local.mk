@@ -72,7 +72,7 @@ EXTRA_PROGRAMS += tests/bench/counts
 tests_bench_counts_SOURCES = tests/bench/counts.c
 tests_bench_counts_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/validate
 tests_bench_counts_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS) $(JANSSON_CFLAGS)
-tests_bench_counts_LDADD = libvalidate.la libcommon.la libjobtab.la $(LMDB_LIBS) $(TPL_LIBS) \
+tests_bench_counts_LDADD = libvalidate.la libcommon.la libjobtab.la $(LMDB_LIBS) \
 	$(JANSSON_LIBS)
 EXTRA_DIST += tests/bench/counts.py tests/bench/counts.expected
 CLEANFILES += tests/bench/counts$(EXEEXT)

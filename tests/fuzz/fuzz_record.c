@@ -25,9 +25,9 @@ static union decoded {
     {                                                                                             \
         return name##_decode(bytes, &to->member);                                                 \
     }                                                                                             \
-    static int encode_##name(const union decoded *from, struct image *image)                      \
+    static void encode_##name(const union decoded *from, struct image *image)                     \
     {                                                                                             \
-        return name##_encode(&from->member, image);                                               \
+        name##_encode(&from->member, image);                                               \
     }
 
 FORMAT(record, record)
@@ -39,7 +39,7 @@ FORMAT(settings, settings)
 
 static const struct {
     int (*decode)(struct slice bytes, union decoded *to);
-    int (*encode)(const union decoded *from, struct image *image);
+    void (*encode)(const union decoded *from, struct image *image);
 } formats[] = {
     {decode_record, encode_record}, {decode_hot, encode_hot},       {decode_totals, encode_totals},
     {decode_count, encode_count},   {decode_policy, encode_policy}, {decode_settings, encode_settings},
@@ -61,7 +61,7 @@ static size_t header_size(const struct image *image)
 static size_t sound_header(size_t n, size_t size, struct image *image)
 {
     memset(&first, 0, sizeof first);
-    HOLDS(formats[n].encode(&first, image) == JOBTAB_OK);
+    formats[n].encode(&first, image);
     size_t header = header_size(image);
     uint32_t total = (uint32_t)(header + size);
     memcpy(image->bytes + 4, &total, sizeof total);
@@ -75,7 +75,7 @@ static void check(size_t n, const char *bytes, size_t size)
     memset(&first, 0, sizeof first);
     if (formats[n].decode((struct slice){bytes, size}, &first) != JOBTAB_OK)
         return;
-    HOLDS(formats[n].encode(&first, &image) == JOBTAB_OK);
+    formats[n].encode(&first, &image);
     char *format = tpl_peek(TPL_MEM, image.bytes, image.size);
     HOLDS(format != NULL);
     HOLDS(image.size == size);
@@ -84,7 +84,7 @@ static void check(size_t n, const char *bytes, size_t size)
 
     memset(&second, 0, sizeof second);
     HOLDS(formats[n].decode((struct slice){image.bytes, image.size}, &second) == JOBTAB_OK);
-    HOLDS(formats[n].encode(&second, &again) == JOBTAB_OK);
+    formats[n].encode(&second, &again);
     HOLDS(image.size == again.size && memcmp(image.bytes, again.bytes, image.size) == 0);
 }
 

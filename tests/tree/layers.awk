@@ -32,7 +32,7 @@ BEGIN {
     # Libraries that only some layers know.
     n = 0
     library[++n] = "^lmdb\\.h$";           only[n] = " store "
-    library[++n] = "^tpl\\.h$";            only[n] = " record "
+    library[++n] = "^tpl\\.h$";            only[n] = " tests "
     library[++n] = "^h2o(\\.h$|/)";        only[n] = " http "
     library[++n] = "^picohttpparser\\.h$"; only[n] = " http "
     libraries = n

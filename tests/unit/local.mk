@@ -2,15 +2,18 @@
 
 # src/lib
 EXTRA_DIST += tests/unit/valgrind.supp
-LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state tests/unit/test_record \
+LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn
 check_PROGRAMS += $(LIB_TESTS)
+if HAVE_TPL
+check_PROGRAMS += tests/unit/test_record
+endif
 check_LTLIBRARIES += tests/unit/libfixture.la
 tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
 tests_unit_libfixture_la_LIBADD = libjobtab.la -lcmocka
 LIB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/lib
-LIB_TEST_LDADD = tests/unit/libfixture.la libjobtab.la $(LMDB_LIBS) $(TPL_LIBS) -lcmocka
+LIB_TEST_LDADD = tests/unit/libfixture.la libjobtab.la $(LMDB_LIBS) -lcmocka
 tests_unit_test_id_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_id_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_clock_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
@@ -18,7 +21,7 @@ tests_unit_test_clock_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_state_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_state_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_record_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
-tests_unit_test_record_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_record_LDADD = $(LIB_TEST_LDADD) $(TPL_LIBS)
 tests_unit_test_verbs_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verbs_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_open_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
