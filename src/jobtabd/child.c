@@ -1,6 +1,7 @@
 /* child.c - one job in one process.
  *
- *     RUNNING ──process ended──▶ DRAINING ──pipes ended, or a moment──▶ ENDING ──recorded──▶ GONE
+ *     CLAIMED ──started──▶ RUNNING ──process ended──▶ DRAINING ──pipes ended, or a moment──▶ ENDING
+ *     ENDING ──recorded──▶ GONE
  *
  * The process stays a zombie until its end is recorded: its pid and its group's id are not free
  * before, so a signal to the group meets nobody else, and the slots that it may hold in the
@@ -30,8 +31,9 @@
 
 #define WRITE_EVERY 250 /* ms between two commits for the reports and the log of one job */
 #define DRAIN_FOR   250 /* ms in which the pipes must end once the group is dead */
+#define OOM_FRESH   1000 /* ms for which the count of the kernel's memory kills is good enough */
 
-enum stage { RUNNING, DRAINING, ENDING, GONE };
+enum stage { CLAIMED, RUNNING, DRAINING, ENDING, GONE };
 
 /* The table has the last word on a result; a job must end whatever it says. */
 enum result_form { AS_IT_LOOKS, AS_TEXT, REFUSED };
@@ -41,12 +43,14 @@ struct child {
     const struct conf_kind *kind;
     struct jobtab_id id;
     struct jobtab_token token;
+    uint32_t attempt;
+    uint64_t params_size;
     char name[JOBTAB_ID_TEXT]; /* the id, for the log */
     enum stage stage;
 
     pid_t pid; /* 0: there never was a process */
     struct relay relay;
-    uint64_t oom_kills; /* of the machine, when it was started */
+    uint64_t oom_kills; /* of the machine, about when it was started */
 
     int64_t timeout;              /* ms, 0 is none */
     int64_t deadline;             /* monotonic, INT64_MAX is none */
@@ -66,8 +70,7 @@ struct child {
 
 /* ------------------------------------------------------------------- starting */
 
-/* Processes the kernel has killed for memory, on this machine, control groups included. */
-static uint64_t oom_kills(void)
+static uint64_t count_oom_kills(void)
 {
     char text[16384];
     int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
@@ -81,7 +84,22 @@ static uint64_t oom_kills(void)
     return ending_counter(text, "oom_kill");
 }
 
-static char **make_environment(const struct child *child, const struct jobtab_job *job)
+/* Processes the kernel has killed for memory, on this machine, control groups included: counted at
+ * most `age` ms ago, because the kernel adds up all its counters for each look. */
+static uint64_t oom_kills(int64_t age)
+{
+    static int64_t counted_at = INT64_MIN; /* of the one thread that starts children */
+    static uint64_t counted;
+    int64_t now = watch_clock();
+
+    if (counted_at < now - age) {
+        counted = count_oom_kills();
+        counted_at = now;
+    }
+    return counted;
+}
+
+static char **make_environment(const struct child *child)
 {
     char token[JOBTAB_TOKEN_TEXT];
 
@@ -92,7 +110,7 @@ static char **make_environment(const struct child *child, const struct jobtab_jo
         .table = child->kind->table ? child->site->table_dir : NULL,
         .input_root = child->kind->input_root,
         .job_id = child->name,
-        .attempt = job->attempt,
+        .attempt = child->attempt,
         .token = child->kind->table ? token : NULL,
     };
     return child_env_make(&facts, environ);
@@ -109,26 +127,36 @@ static void fail_start(struct child *child, const char *what, const char *why)
     child->stage = ENDING;
 }
 
-static void start_process(struct child *child, const struct jobtab_job *job)
+/* The parameters, for relay_open; an empty object for a job that was submitted without. */
+static char *read_params(struct child *child, size_t *size)
+{
+    uint64_t offset = 0;
+    char *params = NULL;
+
+    *size = 2;
+    if (child->params_size == 0) {
+        params = strdup("{}");
+        if (params == NULL)
+            fail_start(child, "params", strerror(errno));
+    } else if (jobtab_read(child->site->table, &child->id, JOBTAB_PARAMS, &offset, SIZE_MAX,
+                           &params, size) != JOBTAB_OK) {
+        fail_start(child, "params", jobtab_why());
+    }
+    return params;
+}
+
+void child_start(struct child *child)
 {
     const struct site *site = child->site;
     struct spawn spawn = {.program = child->kind->program, .argv = child->kind->command};
-    char *params = NULL, **environment = NULL;
-    size_t params_size = 0;
-    uint64_t offset = 0;
+    char **environment = NULL;
+    size_t params_size;
     const char *step = NULL;
+    char *params = read_params(child, &params_size);
 
-    if (jobtab_read(site->table, &child->id, JOBTAB_PARAMS, &offset, SIZE_MAX, &params,
-                    &params_size) != JOBTAB_OK) {
-        fail_start(child, "params", jobtab_why());
+    if (params == NULL)
         return;
-    }
-    if (params_size == 0) { /* submitted without: an empty object */
-        free(params);
-        params = strdup("{}");
-        params_size = params != NULL ? 2 : 0;
-    }
-    environment = make_environment(child, job);
+    environment = make_environment(child);
     if (environment == NULL) {
         free(params);
         fail_start(child, "environment", strerror(errno));
@@ -139,7 +167,7 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         fail_start(child, "pipes", strerror(errno));
         goto out;
     }
-    child->oom_kills = oom_kills();
+    child->oom_kills = oom_kills(OOM_FRESH);
     spawn.envp = environment;
     int started = spawn_program(&spawn, &child->pid, &step);
     int error = errno;
@@ -153,15 +181,15 @@ static void start_process(struct child *child, const struct jobtab_job *job)
         relay_shut(&child->relay);
         goto out;
     }
+    child->stage = RUNNING;
     log_write(LOG_LEVEL_INFO, child->name, "%s started, pid %d, attempt %u", child->kind->name,
-              (int)child->pid, job->attempt);
+              (int)child->pid, child->attempt);
 out:
     child_env_free(environment);
 }
 
-struct child *child_start(const struct site *site, const struct conf_kind *kind,
-                          const struct jobtab_job *job, const struct jobtab_token *token,
-                          bool stopping)
+struct child *child_new(const struct site *site, const struct conf_kind *kind,
+                        const struct jobtab_job *job, const struct jobtab_token *token)
 {
     struct child *child = calloc(1, sizeof *child);
 
@@ -171,16 +199,13 @@ struct child *child_start(const struct site *site, const struct conf_kind *kind,
     child->kind = kind;
     child->id = job->id;
     child->token = *token;
+    child->attempt = job->attempt;
+    child->params_size = job->params_size;
     jobtab_id_format(&child->id, child->name);
     child->timeout = job->timeout;
     child->deadline = job->timeout > 0 ? watch_clock() + job->timeout : INT64_MAX;
     child->relay.in.fd = child->relay.out.fd = child->relay.err.fd = child->relay.report.fd = -1;
-    if (stopping) {
-        child->cause = ENDING_SHUTDOWN;
-        child->stage = ENDING;
-    } else {
-        start_process(child, job);
-    }
+    child->stage = CLAIMED;
     return child;
 }
 
@@ -224,6 +249,11 @@ void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after
 {
     int64_t kill_at = watch_clock() + kill_after;
 
+    if (child->stage == CLAIMED) {
+        child->cause = cause;
+        child->stage = ENDING;
+        return;
+    }
     child_look(child);
     if (child->stage != RUNNING)
         return;
@@ -299,6 +329,8 @@ int64_t child_next(const struct child *child, bool may_write)
 {
     int64_t next = INT64_MAX;
 
+    if (child->stage == CLAIMED)
+        return 0;
     if (child->stage == DRAINING)
         return child->drain_until;
     if (child->stage != RUNNING)
@@ -432,7 +464,7 @@ static void add_finish(struct child *child)
         .signalled = signalled,
         .code = child->status,
         .oom = signalled && child->status == SIGKILL && !child->killed &&
-               oom_kills() > child->oom_kills,
+               oom_kills(0) > child->oom_kills,
         .last_line = last_line,
         .timeout = child->timeout,
         .result_max = child->site->result_max,
@@ -451,7 +483,7 @@ static void add_finish(struct child *child)
     }
 }
 
-void child_offer(struct child *child, int64_t now)
+bool child_offer(struct child *child, int64_t now)
 {
     size_t bytes = child->log.size + child->relay.log.size;
     struct desk *desk = child->site->desk;
@@ -464,16 +496,23 @@ void child_offer(struct child *child, int64_t now)
     if (child->stage == ENDING && desk_has_room(desk, 4, bytes + child->relay.result.size)) {
         add_news(child);
         if (child->relay.log.size > 0) /* an earlier part had to be repeated first */
-            return;
+            return false;
         add_finish(child);
         if (child->kind->table)
             desk_sweep(desk); /* it may have been reading when it died */
+        return true;
     }
+    return false;
 }
 
 const struct conf_kind *child_kind(const struct child *child)
 {
     return child->kind;
+}
+
+bool child_waits(const struct child *child)
+{
+    return child->stage == CLAIMED;
 }
 
 bool child_gone(const struct child *child)

@@ -13,16 +13,18 @@
 
 struct child;
 
-/* Start the job that was just claimed. When that fails the child exists all the same, without a
- * process, to record why. With `stopping` nothing is started and the job is handed back.
- * NULL only without memory: the job is lost until this process ends. */
-struct child *child_start(const struct site *site, const struct conf_kind *kind,
-                          const struct jobtab_job *job, const struct jobtab_token *token,
-                          bool stopping);
+/* The job that was just claimed; nothing is started yet. NULL only without memory: the job is lost
+ * until this process ends. */
+struct child *child_new(const struct site *site, const struct conf_kind *kind,
+                        const struct jobtab_job *job, const struct jobtab_token *token);
+/* Waits for child_start. */
+bool child_waits(const struct child *child);
+/* Start its process. When that fails the child exists all the same, to record why. */
+void child_start(struct child *child);
 
 /* Tell it to stop: SIGTERM to its group now, SIGKILL `kill_after` ms later. The first cause
  * counts; a later one can only make the SIGKILL come sooner. A child that has ended already has
- * ended by itself. */
+ * ended by itself, and one that was not started never will be. */
 void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after);
 /* SIGKILL to its group, at once. */
 void child_kill(struct child *child);
@@ -38,8 +40,9 @@ void child_tick(struct child *child, int64_t now);
  * only events matter. */
 int64_t child_next(const struct child *child, bool may_write);
 
-/* Add what is to be written, as far as the batch has room. */
-void child_offer(struct child *child, int64_t now);
+/* Add what is to be written, as far as the batch has room. True when its end is among it: its
+ * slot is free for what is claimed in the same transaction. */
+bool child_offer(struct child *child, int64_t now);
 
 const struct conf_kind *child_kind(const struct child *child);
 /* The table knows how it ended and the process was reaped: to be freed. */

@@ -167,41 +167,61 @@ static void readable(struct watch *watch, uint32_t events)
     read_once(watch->owner, watch);
 }
 
+static void params_done(struct relay *relay)
+{
+    watch_close(relay->epoll, &relay->in);
+    free(relay->params);
+    relay->params = NULL;
+}
+
+/* True when all has been written, or nobody wants the rest: a child may close the pipe unread. */
+static bool send_params(struct relay *relay)
+{
+    size_t left = relay->params_size - relay->params_sent;
+    ssize_t n = left > 0 ? write(relay->in.fd, relay->params + relay->params_sent, left) : 0;
+
+    if (n < 0)
+        return errno != EAGAIN && errno != EINTR;
+    relay->params_sent += (size_t)n;
+    return relay->params_sent == relay->params_size;
+}
+
 static void writable(struct watch *watch, uint32_t events)
 {
-    struct relay *relay = watch->owner;
-    size_t left = relay->params_size - relay->params_sent;
-    ssize_t n = 0;
-
     (void)events;
-    if (left > 0)
-        n = write(watch->fd, relay->params + relay->params_sent, left);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n > 0)
-        relay->params_sent += (size_t)n;
-    /* A child that does not want its parameters closes the pipe: that is its affair. */
-    if (n < 0 || relay->params_sent == relay->params_size) {
-        watch_close(relay->epoll, watch);
-        free(relay->params);
-        relay->params = NULL;
-    }
+    if (send_params(watch->owner))
+        params_done(watch->owner);
 }
 
 /* Our end is non-blocking, the child's is not: it is an ordinary program. */
-static int open_pipe(struct relay *relay, struct watch *ours, bool child_reads, int *theirs)
+static int open_pipe(struct watch *ours, bool child_reads, int *theirs)
 {
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
     *theirs = ends[child_reads ? 0 : 1];
-    *ours = (struct watch){.fd = ends[child_reads ? 1 : 0],
-                           .ready = child_reads ? writable : readable,
-                           .owner = relay};
-    if (fcntl(ours->fd, F_SETFL, O_NONBLOCK) < 0)
+    ours->fd = ends[child_reads ? 1 : 0];
+    return fcntl(ours->fd, F_SETFL, O_NONBLOCK);
+}
+
+/* What the pipe takes at once is written before the child is there: most need no more. */
+static int open_in(struct relay *relay, int *theirs)
+{
+    relay->in.ready = writable;
+    if (open_pipe(&relay->in, true, theirs) < 0)
         return -1;
-    return watch_add(relay->epoll, ours, child_reads ? EPOLLOUT : EPOLLIN);
+    if (send_params(relay)) {
+        params_done(relay);
+        return 0;
+    }
+    return watch_add(relay->epoll, &relay->in, EPOLLOUT);
+}
+
+static int open_out(struct relay *relay, struct watch *ours, int *theirs)
+{
+    ours->ready = readable;
+    return open_pipe(ours, false, theirs) < 0 ? -1 : watch_add(relay->epoll, ours, EPOLLIN);
 }
 
 int relay_open(struct relay *relay, int epoll, char *params, size_t params_size, size_t result_max,
@@ -214,20 +234,21 @@ int relay_open(struct relay *relay, int epoll, char *params, size_t params_size,
                             .params_size = params_size,
                             .result_max = result_max,
                             .log_max = log_max};
-    for (int i = 0; i < 4; i++)
-        theirs[i] = ours[i]->fd = -1;
     for (int i = 0; i < 4; i++) {
-        if (open_pipe(relay, ours[i], i == 0, &theirs[i]) < 0) {
-            int error = errno;
-            for (int k = 0; k < 4; k++)
-                if (theirs[k] >= 0)
-                    close(theirs[k]);
-            relay_close(relay);
-            errno = error;
-            return -1;
-        }
+        *ours[i] = (struct watch){.fd = -1, .owner = relay};
+        theirs[i] = -1;
     }
-    return 0;
+    if (open_in(relay, &theirs[0]) == 0 && open_out(relay, &relay->out, &theirs[1]) == 0 &&
+        open_out(relay, &relay->err, &theirs[2]) == 0 &&
+        open_out(relay, &relay->report, &theirs[3]) == 0)
+        return 0;
+    int error = errno;
+    for (int i = 0; i < 4; i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
+    relay_close(relay);
+    errno = error;
+    return -1;
 }
 
 void relay_drain(struct relay *relay)

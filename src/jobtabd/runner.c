@@ -34,15 +34,17 @@
 
 #define HEARTBEAT   1000 /* ms; a bell that was lost with its ringer costs no more than this */
 #define LOOK_EVERY  50   /* ms between two looks at what runs */
+#define OVERLAP     2    /* children for a slot: one that is ending, one that takes its place */
 #define CLAIMS      8    /* of one kind in one batch: runners beside us want some, too */
 #define AFTER_ERROR 1000 /* ms before the table is written again after it failed */
 #define STOP_GRACE  3000 /* ms that a child has at most, when we are told to go at once */
 #define LEAVE_AFTER 6000 /* ms after which we go, recorded or not */
 
+/* In one batch `ending` of those that are running give their slots to as many that are claimed. */
 struct kind_slots {
     struct runner *runner;
     const struct conf_kind *kind;
-    uint32_t running, claiming;
+    uint32_t running, ending, claiming;
 };
 
 struct runner {
@@ -66,10 +68,21 @@ struct runner {
 
 /* ------------------------------------------------------------------- claiming */
 
-static bool takes_jobs(const struct runner *runner, const struct kind_slots *slots)
+static struct kind_slots *slots_of(const struct runner *runner, const struct child *child)
 {
-    return runner->stopping == ROLE_GO_ON && slots->kind->children == 0 &&
-           slots->running + slots->claiming < slots->kind->concurrency;
+    return &runner->kinds[child_kind(child) - runner->role->conf->kinds];
+}
+
+/* Ends that the table refuses to take keep their children, which may be more than there are slots:
+ * the second bound is that of the room for them. */
+static uint32_t free_slots(const struct runner *runner, const struct kind_slots *slots)
+{
+    uint32_t most = slots->kind->children == 0 ? slots->kind->concurrency : 0;
+    uint32_t room = OVERLAP * most - slots->running - slots->claiming;
+    uint32_t taken = slots->running - slots->ending + slots->claiming;
+    uint32_t left = taken < most ? most - taken : 0;
+
+    return runner->stopping != ROLE_GO_ON ? 0 : left < room ? left : room;
 }
 
 static void claimed(void *owner, const struct jobtab_op *op)
@@ -84,9 +97,7 @@ static void claimed(void *owner, const struct jobtab_op *op)
         log_error("claiming a job of kind %s: %s", slots->kind->name, op->why);
         return;
     }
-    /* A claim that was under way when we were told to go is handed back unstarted. */
-    struct child *child = child_start(&runner->site, slots->kind, op->job, &op->token,
-                                      runner->stopping != ROLE_GO_ON);
+    struct child *child = child_new(&runner->site, slots->kind, op->job, &op->token);
     if (child == NULL) {
         log_error("no memory for a job of kind %s", slots->kind->name);
         runner->broken = true; /* it is ours as long as we live */
@@ -97,10 +108,9 @@ static void claimed(void *owner, const struct jobtab_op *op)
     runner->look_for_work = true; /* where one was there may be more */
 }
 
-static void claim_kind(struct runner *runner, struct kind_slots *slots)
+static void claim_kind(struct runner *runner, struct kind_slots *slots, uint32_t most)
 {
     bool claimable = false;
-    uint32_t most = slots->kind->concurrency - slots->running - slots->claiming;
 
     if (jobtab_claimable(runner->site.table, slots->kind->name, &claimable) != JOBTAB_OK)
         log_error("looking for jobs of kind %s: %s", slots->kind->name, jobtab_why());
@@ -120,10 +130,27 @@ static void claim(struct runner *runner)
     runner->look_for_work = false;
     for (size_t i = 0; i < runner->n_kinds; i++) {
         struct kind_slots *slots = &runner->kinds[(runner->first_kind + i) % runner->n_kinds];
-        if (takes_jobs(runner, slots))
-            claim_kind(runner, slots);
+        uint32_t most = free_slots(runner, slots);
+        if (most > 0)
+            claim_kind(runner, slots, most);
     }
     runner->first_kind++;
+}
+
+/* One a turn: while one is started nobody else is looked after. What was claimed when we are told to
+ * go is handed back. */
+static void start_one(struct runner *runner)
+{
+    for (size_t i = 0; i < runner->n_children; i++) {
+        struct child *child = runner->children[i];
+        if (!child_waits(child))
+            continue;
+        if (runner->stopping == ROLE_GO_ON) {
+            child_start(child);
+            return;
+        }
+        child_stop(child, ENDING_SHUTDOWN, 0);
+    }
 }
 
 /* -------------------------------------------------------------------- stopping */
@@ -255,10 +282,16 @@ static void write_batch(struct runner *runner, int64_t now)
     if (!desk_free(runner->site.desk) || now < runner->write_at)
         return;
     warm_offer(runner->warm);
-    for (size_t i = 0; i < runner->n_children; i++)
-        child_offer(runner->children[i], now);
+    for (size_t i = 0; i < runner->n_children; i++) {
+        if (child_offer(runner->children[i], now)) {
+            slots_of(runner, runner->children[i])->ending++;
+            runner->look_for_work = true;
+        }
+    }
     if (runner->look_for_work)
         claim(runner);
+    for (size_t i = 0; i < runner->n_kinds; i++)
+        runner->kinds[i].ending = 0;
     desk_send(runner->site.desk);
 }
 
@@ -272,9 +305,7 @@ static void drop_gone(struct runner *runner)
             runner->children[kept++] = child;
             continue;
         }
-        for (size_t k = 0; k < runner->n_kinds; k++)
-            if (runner->kinds[k].kind == child_kind(child))
-                runner->kinds[k].running--;
+        slots_of(runner, child)->running--;
         child_free(child);
         runner->look_for_work = true;
     }
@@ -338,7 +369,7 @@ static int open_kinds(struct runner *runner)
         return -1;
     for (size_t i = 0; i < conf->n_kinds; i++) {
         runner->kinds[i] = (struct kind_slots){.runner = runner, .kind = &conf->kinds[i]};
-        runner->room += conf->kinds[i].children == 0 ? conf->kinds[i].concurrency : 0;
+        runner->room += conf->kinds[i].children == 0 ? OVERLAP * conf->kinds[i].concurrency : 0;
     }
     runner->children = calloc(runner->room + 1, sizeof *runner->children);
     runner->warm = warm_new(&runner->site, conf);
@@ -384,6 +415,7 @@ static void turn(struct runner *runner)
         child_tick(runner->children[i], now);
     warm_tick(runner->warm, now);
     write_batch(runner, now);
+    start_one(runner);
     if (watch_turn(runner->site.epoll, time_to_wait(runner)) < 0) {
         log_error("epoll: %s", strerror(errno));
         runner->broken = true;

@@ -6,7 +6,9 @@
 bench_programs = \
 	tests/bench/load \
 	tests/bench/bare_h2o \
+	tests/bench/empty_child \
 	tests/bench/feed \
+	tests/bench/jobs \
 	tests/bench/lib_commit_wake \
 	tests/bench/lib_get \
 	tests/bench/lib_reports
@@ -19,6 +21,11 @@ tests_bench_bare_h2o_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS)
 tests_bench_bare_h2o_LDADD = $(H2O_LIBS)
 tests_bench_feed_SOURCES = tests/bench/feed.c
 tests_bench_feed_LDADD = libjobtab.la
+# Jobs from end to end.
+tests_bench_jobs_SOURCES = tests/bench/jobs.c
+tests_bench_jobs_LDADD = libjobtab.la
+tests_bench_empty_child_SOURCES = tests/bench/empty_child.c
+tests_bench_empty_child_LDADD = libjobtab.la
 # What measures libjobtab itself.
 lib_sources = tests/bench/lib.c tests/bench/lib.h
 lib_cflags = $(AM_CFLAGS) $(LMDB_CFLAGS)
