@@ -27,6 +27,7 @@
 struct worker {
     struct role *role;
     SSL_CTX **tls;
+    struct jobtab *table;
     h2o_loop_t *loop;
     h2o_socket_t *wake, *lifeline;
     struct server *server;
@@ -87,10 +88,13 @@ static int run(struct worker *worker)
     int wait = 0;
 
     while (!stopped(worker)) {
+        /* The loop waits first, and what it brought then reads from one snapshot. */
+        jobtab_hold(worker->table);
         if (h2o_evloop_run(worker->loop, wait) != 0 && errno != EINTR) {
             log_error("event loop: %s", strerror(errno));
             return 1;
         }
+        jobtab_rest(worker->table);
         wait = server_turn(worker->server);
         if (server_broken(worker->server))
             stop(worker, ROLE_TERM);
@@ -101,7 +105,6 @@ static int run(struct worker *worker)
 int worker_main(struct role *role)
 {
     static struct worker worker; /* static: what hangs on it until the end is no leak */
-    struct jobtab *table;
     char why[512];
     int code;
 
@@ -112,12 +115,13 @@ int worker_main(struct role *role)
         log_error("tls: %s", why);
         return 1;
     }
-    if (conf_open_table(role->conf, &table) != JOBTAB_OK) {
+    if (conf_open_table(role->conf, &worker.table) != JOBTAB_OK) {
         log_error("table: %s", jobtab_why());
         return 1;
     }
     worker.loop = h2o_evloop_create();
-    worker.server = server_open(worker.loop, role->conf, role->listeners, worker.tls, table);
+    worker.server = server_open(worker.loop, role->conf, role->listeners, worker.tls,
+                                worker.table);
     if (worker.server == NULL)
         return 1;
     worker.wake = watch(&worker, role->wake);
@@ -126,6 +130,6 @@ int worker_main(struct role *role)
     code = run(&worker);
     if (!server_leave(worker.server))
         _exit(code); /* the table thread waits for a lock or the disk, and may for ever */
-    jobtab_close(table);
+    jobtab_close(worker.table);
     return code;
 }

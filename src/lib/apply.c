@@ -68,6 +68,7 @@ int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n)
         return fail_all(ops, n, rc);
     if (!check_all(ops, n))
         return JOBTAB_OK;
+    store_pause(table->store);
     rc = edit_begin(table, &edit);
     if (rc)
         return fail_all(ops, n, rc);

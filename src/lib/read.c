@@ -27,6 +27,19 @@ int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_j
     return rc;
 }
 
+int jobtab_hold(struct jobtab *table)
+{
+    int rc = table_enter(table);
+
+    return rc ? rc : store_hold(table->store);
+}
+
+void jobtab_rest(struct jobtab *table)
+{
+    if (table_enter(table) == JOBTAB_OK)
+        store_rest(table->store);
+}
+
 /* Read what of [*offset, *offset + max) the part holds into fresh memory, NUL behind it. */
 static int read_part(struct jobtab *table, struct store_txn *txn, const struct jobtab_job *job,
                      enum jobtab_part part, uint64_t *offset, size_t max, char **bytes,

@@ -7,6 +7,10 @@
  *
  * The gate: reading and writing transactions hold it shared; adopting a map that another process
  * has grown needs a moment without any transaction, and takes it alone.
+ *
+ * A thread that holds (store_hold) leaves the transaction of its reads open from one to the next.
+ * Each asks LMDB for the number of the last commit, and renews if that is not its own: what was
+ * acknowledged before a read began is in it, as if it had begun a transaction.
  */
 #include "store.h"
 
@@ -42,10 +46,10 @@ static const char *const names[STORE_DBS] = {
 struct store_txn {
     struct store *store;
     MDB_txn *lmdb;
+    size_t id; /* of a held one: the commit that it shows */
     int error; /* sticks */
     bool writes;
     bool dirty; /* something was put or deleted */
-    uint32_t reads; /* of a pooled one since it was renewed; only the stale control counts them */
 };
 
 struct store_cursor {
@@ -57,11 +61,16 @@ struct store {
     MDB_env *env;
     MDB_dbi dbs[STORE_DBS];
     pthread_rwlock_t gate;
-    pthread_mutex_t pool_lock;
-    struct store_txn *pool[POOL_SIZE];
-    size_t n_pool;
+    struct store_txn *_Atomic pool[POOL_SIZE]; /* NULL: nothing there */
     atomic_bool broken;
 };
+
+/* What this thread holds. */
+static _Thread_local struct {
+    struct store *store;   /* NULL: nothing */
+    struct store_txn *txn; /* NULL until the first read */
+    bool busy;             /* a read goes on in it; one within that, from a callback, has its own */
+} hold;
 
 /* The one translator of LMDB's errors. */
 static int translate(int rc, const char *what)
@@ -178,7 +187,6 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     if (!store)
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
-    pthread_mutex_init(&store->pool_lock, NULL);
     rc = make_lock_file(dir, max_readers);
     if (rc)
         goto failed;
@@ -220,15 +228,23 @@ void store_close(struct store *store, bool forked)
 {
     if (!store)
         return;
-    /* In a child the pooled transactions' slots are the parent's: they are left alone. */
-    for (size_t i = 0; i < store->n_pool; i++) {
-        if (!forked)
-            mdb_txn_abort(store->pool[i]->lmdb);
-        free(store->pool[i]);
+    if (hold.store == store) {
+        struct store_txn *txn = hold.txn;
+        if (txn && !forked)
+            mdb_txn_abort(txn->lmdb);
+        free(txn);
+        hold.store = NULL;
+        hold.txn = NULL;
+    }
+    /* In a child the transactions' slots are the parent's: they are left alone. */
+    for (size_t i = 0; i < POOL_SIZE; i++) {
+        struct store_txn *txn = store->pool[i];
+        if (txn && !forked)
+            mdb_txn_abort(txn->lmdb);
+        free(txn);
     }
     if (store->env)
         mdb_env_close(store->env);
-    pthread_mutex_destroy(&store->pool_lock);
     pthread_rwlock_destroy(&store->gate);
     free(store);
 }
@@ -248,13 +264,26 @@ static int adopt_map(struct store *store)
 
 static struct store_txn *from_pool(struct store *store)
 {
-    struct store_txn *txn = NULL;
+    for (size_t i = 0; i < POOL_SIZE; i++) {
+        struct store_txn *txn = NULL;
+        if (atomic_load_explicit(&store->pool[i], memory_order_relaxed))
+            txn = atomic_exchange(&store->pool[i], NULL);
+        if (txn)
+            return txn;
+    }
+    return NULL;
+}
 
-    pthread_mutex_lock(&store->pool_lock);
-    if (store->n_pool)
-        txn = store->pool[--store->n_pool];
-    pthread_mutex_unlock(&store->pool_lock);
-    return txn;
+/* False when there is no room. */
+static bool into_pool(struct store *store, struct store_txn *txn)
+{
+    for (size_t i = 0; i < POOL_SIZE; i++) {
+        struct store_txn *none = NULL;
+        if (!atomic_load_explicit(&store->pool[i], memory_order_relaxed) &&
+            atomic_compare_exchange_strong(&store->pool[i], &none, txn))
+            return true;
+    }
+    return false;
 }
 
 /* Begin or renew, whichever the transaction needs, whatever it takes. */
@@ -301,22 +330,10 @@ static int start(struct store *store, struct store_txn *txn)
     return rc;
 }
 
-int store_read(struct store *store, struct store_txn **result)
+static int begin_read(struct store *store, struct store_txn **result)
 {
-    if (atomic_load(&store->broken))
-        return broken();
     struct store_txn *txn = from_pool(store);
-#ifdef JOBTAB_CONTROL_STALE_READS
-    /* A control for the tests' oracle: answers from a snapshot that is not renewed. */
-    if (txn && ++txn->reads % 32) {
-        pthread_rwlock_rdlock(&store->gate);
-        txn->error = JOBTAB_OK;
-        *result = txn;
-        return JOBTAB_OK;
-    }
-    if (txn)
-        mdb_txn_reset(txn->lmdb);
-#endif
+
     if (!txn)
         txn = calloc(1, sizeof *txn);
     if (!txn)
@@ -327,10 +344,91 @@ int store_read(struct store *store, struct store_txn **result)
     return rc;
 }
 
+static void end_read(struct store_txn *txn)
+{
+    struct store *store = txn->store;
+
+    mdb_txn_reset(txn->lmdb);
+    if (!into_pool(store, txn)) {
+        mdb_txn_abort(txn->lmdb);
+        free(txn);
+    }
+    pthread_rwlock_unlock(&store->gate);
+}
+
+/* ----------------------------------------------------------------------- hold */
+
+static void end_held(void)
+{
+    if (!hold.txn || hold.busy)
+        return;
+    end_read(hold.txn);
+    hold.txn = NULL;
+}
+
+/* Is what the thread holds the last commit? LMDB shows the number of one to all before who made it
+ * returns from it, and before any reader can see it. */
+static bool is_newest(const struct store_txn *txn)
+{
+    MDB_envinfo info;
+
+#ifdef JOBTAB_CONTROL_STALE_READS
+    return true; /* a control for the tests' oracle: a snapshot that is not renewed */
+#endif
+    mdb_env_info(txn->store->env, &info);
+    return info.me_last_txnid == txn->id;
+}
+
+static int read_held(struct store *store, struct store_txn **result)
+{
+    if (hold.txn && !is_newest(hold.txn))
+        end_held();
+    if (!hold.txn) {
+        int rc = begin_read(store, &hold.txn);
+        if (rc)
+            return rc;
+        hold.txn->id = mdb_txn_id(hold.txn->lmdb);
+    }
+    hold.busy = true;
+    *result = hold.txn;
+    return JOBTAB_OK;
+}
+
+int store_hold(struct store *store)
+{
+    if (hold.store && hold.store != store)
+        return fail(JOBTAB_BUSY, "this thread holds another table");
+    hold.store = store;
+    return JOBTAB_OK;
+}
+
+void store_pause(const struct store *store)
+{
+    if (hold.store == store)
+        end_held();
+}
+
+void store_rest(const struct store *store)
+{
+    if (hold.store != store)
+        return;
+    end_held();
+    hold.store = NULL;
+}
+
+int store_read(struct store *store, struct store_txn **result)
+{
+    if (atomic_load(&store->broken))
+        return broken();
+    return hold.store == store && !hold.busy ? read_held(store, result)
+                                             : begin_read(store, result);
+}
+
 int store_write(struct store *store, struct store_txn **result)
 {
     if (atomic_load(&store->broken))
         return broken();
+    store_pause(store); /* to adopt a grown map, no transaction may be open */
     struct store_txn *txn = calloc(1, sizeof *txn);
     if (!txn)
         return fail(JOBTAB_SYSTEM, "out of memory");
@@ -367,29 +465,18 @@ void store_end(struct store_txn *txn)
 {
     if (!txn)
         return;
-    struct store *store = txn->store;
     if (txn->writes) {
+        struct store *store = txn->store;
         mdb_txn_abort(txn->lmdb);
         free(txn);
-        txn = NULL;
+        pthread_rwlock_unlock(&store->gate);
+    } else if (txn == hold.txn) {
+        hold.busy = false;
+        if (txn->error || !hold.store) /* LMDB may refuse it from here on; or the thread rests */
+            end_held();
+    } else {
+        end_read(txn);
     }
-#ifndef JOBTAB_CONTROL_STALE_READS
-    if (txn)
-        mdb_txn_reset(txn->lmdb);
-#endif
-    if (txn) {
-        pthread_mutex_lock(&store->pool_lock);
-        if (store->n_pool < POOL_SIZE) {
-            store->pool[store->n_pool++] = txn;
-            txn = NULL;
-        }
-        pthread_mutex_unlock(&store->pool_lock);
-    }
-    if (txn) {
-        mdb_txn_abort(txn->lmdb);
-        free(txn);
-    }
-    pthread_rwlock_unlock(&store->gate);
 }
 
 int store_error(const struct store_txn *txn)

@@ -45,6 +45,12 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
 /* `forked`: this is a child's copy; nothing that is shared is touched. */
 void store_close(struct store *store, bool forked);
 
+/* From here on the reading transactions of this thread share one snapshot for as long as it is the
+ * newest. store_rest ends that; store_pause lets go of the snapshot until the next read. Both
+ * cost nothing when nothing is held. JOBTAB_BUSY: the thread holds another store. */
+int store_hold(struct store *store);
+void store_pause(const struct store *store);
+void store_rest(const struct store *store);
 /* JOBTAB_BROKEN once a commit has failed with its outcome unknown. */
 int store_read(struct store *store, struct store_txn **txn);
 /* Waits for the writer that is. */

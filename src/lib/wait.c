@@ -17,6 +17,7 @@ int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout)
 
     if (rc)
         return rc;
+    store_pause(table->store);
     if (!bell_wait(table->bell, *seen, deadline_of(timeout)))
         return fail(JOBTAB_TIMEOUT, "nothing changed in %lld ms", (long long)timeout);
     *seen = bell_version(table->bell);
@@ -63,6 +64,7 @@ int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout)
         rc = claimable_now(table, kind, &claimable);
         if (rc || claimable)
             return rc;
+        store_pause(table->store);
         int64_t until = clock_boot() + HEARTBEAT;
         if (deadline >= 0 && deadline < until)
             until = deadline;

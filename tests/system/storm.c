@@ -30,6 +30,7 @@
 #define RING 512
 #define CLIENTS_MAX 256
 #define STEPS "3"
+#define HOLD 16 /* parts that a snapshot is held for */
 #define READS_A_WRITE 4
 
 /* No lock in it: clients may be killed. An id whose halves are of two jobs is of none. */
@@ -581,8 +582,14 @@ static void client(int number, unsigned seed)
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
     /* Workers go on until the others are served: somebody may wait for a job's end. */
-    while (budget() || (part == direct_worker && !shared->over && !shared->failed))
+    for (int n = 0; budget() || (part == direct_worker && !shared->over && !shared->failed); n++) {
+        if (number % 8 > 4 && n % HOLD == 0) { /* some of each kind hold a snapshot for a while */
+            jobtab_rest(c.table);
+            if (jobtab_hold(c.table) != JOBTAB_OK)
+                fail(&c, "hold");
+        }
         part(&c);
+    }
     jobtab_close(c.table);
     _exit(0);
 }

@@ -3,7 +3,9 @@
 
 #include "bell.h"
 #include "clock.h"
+#include "store.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
@@ -61,6 +63,201 @@ static void a_part_that_is_not_there_is_empty(void **state)
     }
     assert_int_equal(jobtab_read(f->table, &job.id, (enum jobtab_part)9, &offset, 1, &bytes, &size),
                      JOBTAB_INVALID);
+}
+
+/* ----------------------------------------------------------------------- hold */
+
+static int cancel_elsewhere(void *context)
+{
+    struct fixture *f = context;
+    struct jobtab_job job;
+    size_t n = 1;
+    bool more;
+
+    jobtab_close(f->table);
+    if (jobtab_open(f->dir, NULL, &f->table) ||
+        jobtab_list(f->table, NULL, &job, &n, NULL, &more))
+        return 1;
+    return jobtab_cancel(f->table, &job.id, NULL);
+}
+
+static void *retry_elsewhere(void *context)
+{
+    struct fixture *f = context;
+    struct jobtab_job job;
+    size_t n = 1;
+    bool more;
+
+    int rc = jobtab_list(f->table, NULL, &job, &n, NULL, &more);
+    return rc || jobtab_retry(f->table, &job.id, NULL) ? context : NULL;
+}
+
+static void what_is_held_is_as_new_as_what_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k");
+    pthread_t thread;
+    void *failed;
+
+    assert_ok(jobtab_hold(f->table));
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(get(f, &job.id).state, JOBTAB_PENDING);
+        assert_int_equal(in_child(cancel_elsewhere, f), 0); /* by another process */
+        assert_int_equal(get(f, &job.id).state, JOBTAB_CANCELLED);
+        assert_int_equal(pthread_create(&thread, NULL, retry_elsewhere, f), 0); /* by a thread */
+        assert_int_equal(pthread_join(thread, &failed), 0);
+        assert_null(failed);
+        assert_int_equal(get(f, &job.id).state, JOBTAB_PENDING);
+        assert_ok(jobtab_cancel(f->table, &job.id, NULL)); /* by the one who holds */
+        assert_int_equal(get(f, &job.id).state, JOBTAB_CANCELLED);
+        assert_ok(jobtab_retry(f->table, &job.id, NULL));
+    }
+    jobtab_rest(f->table);
+    assert_int_equal(get(f, &job.id).state, JOBTAB_PENDING);
+    assert_sound(f);
+}
+
+/* Within a read of verify's: each sees the newest, and what verify stands on stays. */
+static void submit_and_get(uint64_t done, uint64_t all, void *context)
+{
+    struct fixture *f = context;
+    struct jobtab_job job = submit(f, "inner");
+
+    (void)done;
+    (void)all;
+    assert_true(get(f, &job.id).version == job.version);
+}
+
+static void a_callback_may_read_and_write_within_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t records, faults;
+
+    for (int i = 0; i < 100; i++)
+        submit(f, "k");
+    assert_ok(jobtab_hold(f->table));
+    assert_ok(jobtab_verify(f->table, NULL, submit_and_get, f, &records, &faults));
+    assert_true(faults == 0 && records >= 100);
+    jobtab_rest(f->table);
+    assert_sound(f);
+}
+
+static int open_lock_file(const struct fixture *f)
+{
+    char path[80];
+
+    snprintf(path, sizeof path, "%s/lock.mdb", f->dir);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Readers' slots of LMDB's lock file that pin a snapshot: a commit's number and a pid. The caller
+ * closes the file last of all: with that go the locks by which others know that we live. */
+static int snapshots(int lock_file)
+{
+    struct {
+        uint64_t commit;
+        int32_t pid;
+        char rest[52];
+    } slots[10];
+    int n = 0;
+
+    assert_int_equal(pread(lock_file, slots, sizeof slots, 128), sizeof slots);
+    for (int i = 0; i < 10; i++)
+        n += slots[i].pid && slots[i].commit != UINT64_MAX;
+    return n;
+}
+
+static void held_reads_share_a_snapshot_until_there_is_a_newer_one(void **state)
+{
+    struct fixture *f = *state;
+    struct store_txn *first, *txn, *inner;
+    const struct slice key = {"a", 1};
+    struct slice value;
+    struct store *store;
+
+    assert_ok(store_open(f->dir, 1 << 20, 10, false, &store));
+    int lock = open_lock_file(f);
+    assert_ok(store_hold(store));
+    assert_int_equal(snapshots(lock), 0); /* before the first read */
+    assert_ok(store_read(store, &first));
+    store_end(first);
+    assert_int_equal(snapshots(lock), 1);
+    assert_ok(store_read(store, &txn));
+    assert_ptr_equal(txn, first);
+    assert_ok(store_read(store, &inner));
+    assert_ptr_not_equal(inner, first);
+    assert_int_equal(snapshots(lock), 2);
+    store_end(inner);
+    store_end(txn);
+    assert_ok(store_write(store, &txn));
+    assert_int_equal(snapshots(lock), 0); /* who writes holds nothing meanwhile */
+    store_put(txn, STORE_META, key, key);
+    assert_ok(store_commit(txn));
+    assert_ok(store_read(store, &txn));
+    assert_true(store_get(txn, STORE_META, key, &value));
+    store_rest(store); /* while a read goes on: at its end */
+    assert_true(store_get(txn, STORE_META, key, &value));
+    assert_int_equal(snapshots(lock), 1);
+    store_end(txn);
+    assert_int_equal(snapshots(lock), 0);
+    store_close(store, false);
+    close(lock);
+}
+
+static int hold_in_child(void *context)
+{
+    struct fixture *f = context;
+    struct jobtab *inherited = f->table;
+    struct jobtab_job job;
+    size_t n = 1;
+    bool more;
+
+    if (jobtab_hold(inherited) != JOBTAB_FORKED)
+        return 1;
+    jobtab_rest(inherited);
+    jobtab_close(inherited);
+    if (jobtab_open(f->dir, NULL, &f->table) || jobtab_hold(f->table) ||
+        jobtab_list(f->table, NULL, &job, &n, NULL, &more))
+        return 2;
+    jobtab_close(f->table); /* while it is held */
+    return n == 1 ? 0 : 3;
+}
+
+static void a_child_does_not_hold_what_its_parent_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k");
+    int lock = open_lock_file(f);
+
+    assert_ok(jobtab_hold(f->table));
+    assert_true(get(f, &job.id).version == job.version);
+    assert_int_equal(snapshots(lock), 1);
+    assert_int_equal(in_child(hold_in_child, f), 0);
+    assert_int_equal(snapshots(lock), 1);
+    assert_true(get(f, &job.id).version == job.version);
+    jobtab_rest(f->table);
+    assert_int_equal(snapshots(lock), 0);
+    assert_sound(f);
+    close(lock);
+}
+
+static void a_thread_holds_one_table(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab *other;
+    char dir[80];
+
+    snprintf(dir, sizeof dir, "%s/other", f->dir);
+    assert_ok(jobtab_open(dir, NULL, &other));
+    assert_ok(jobtab_hold(f->table));
+    assert_ok(jobtab_hold(f->table));
+    assert_int_equal(jobtab_hold(other), JOBTAB_BUSY);
+    jobtab_rest(other);
+    jobtab_rest(f->table);
+    assert_ok(jobtab_hold(other));
+    jobtab_close(other);
+    assert_ok(jobtab_hold(f->table));
+    jobtab_rest(f->table);
 }
 
 /* ------------------------------------------------------------------------ lists */
@@ -424,6 +621,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TABLE(any_window_of_a_part_can_be_read),
         WITH_TABLE(a_part_that_is_not_there_is_empty),
+        WITH_TABLE(what_is_held_is_as_new_as_what_is_not),
+        WITH_TABLE(a_callback_may_read_and_write_within_what_is_held),
+        cmocka_unit_test_setup_teardown(held_reads_share_a_snapshot_until_there_is_a_newer_one,
+                                        fixture_directory, fixture_close),
+        WITH_TABLE(a_child_does_not_hold_what_its_parent_holds),
+        WITH_TABLE(a_thread_holds_one_table),
         WITH_TABLE(lists_go_newest_first_by_page_and_filter),
         WITH_TABLE(a_page_looks_at_a_bounded_number_of_records),
         WITH_TABLE(stat_counts_by_state_and_kind),
