@@ -11,7 +11,8 @@ bench_programs = \
 	tests/bench/jobs \
 	tests/bench/lib_commit_wake \
 	tests/bench/lib_get \
-	tests/bench/lib_reports
+	tests/bench/lib_reports \
+	tests/bench/lib_scale
 
 EXTRA_PROGRAMS += $(bench_programs)
 
@@ -39,6 +40,9 @@ tests_bench_lib_get_LDADD = $(lib_ldadd)
 tests_bench_lib_reports_SOURCES = tests/bench/lib_reports.c $(lib_sources)
 tests_bench_lib_reports_CFLAGS = $(lib_cflags)
 tests_bench_lib_reports_LDADD = $(lib_ldadd)
+tests_bench_lib_scale_SOURCES = tests/bench/lib_scale.c $(lib_sources)
+tests_bench_lib_scale_CFLAGS = $(lib_cflags)
+tests_bench_lib_scale_LDADD = $(lib_ldadd)
 
 # One a line: rows that are added meet in no conflict.
 EXTRA_DIST += \
@@ -53,6 +57,7 @@ EXTRA_DIST += \
 	tests/bench/rows_http.py \
 	tests/bench/rows_lib.py \
 	tests/bench/rows_queue.py \
+	tests/bench/rows_scale.py \
 	tests/bench/sqlite_submit.py
 
 bench-programs: all
