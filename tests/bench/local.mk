@@ -22,15 +22,15 @@ tests_bench_bare_h2o_CFLAGS = $(AM_CFLAGS) $(H2O_CFLAGS)
 tests_bench_bare_h2o_LDADD = $(H2O_LIBS)
 tests_bench_feed_SOURCES = tests/bench/feed.c
 tests_bench_feed_LDADD = libjobtab.la
-# Jobs from end to end.
-tests_bench_jobs_SOURCES = tests/bench/jobs.c
-tests_bench_jobs_LDADD = libjobtab.la
 tests_bench_empty_child_SOURCES = tests/bench/empty_child.c
 tests_bench_empty_child_LDADD = libjobtab.la
 # What measures libjobtab itself.
 lib_sources = tests/bench/lib.c tests/bench/lib.h
 lib_cflags = $(AM_CFLAGS) $(LMDB_CFLAGS)
 lib_ldadd = libjobtab.la $(LMDB_LIBS) $(TPL_LIBS)
+tests_bench_jobs_SOURCES = tests/bench/jobs.c $(lib_sources)
+tests_bench_jobs_CFLAGS = $(lib_cflags)
+tests_bench_jobs_LDADD = $(lib_ldadd)
 tests_bench_lib_commit_wake_SOURCES = tests/bench/lib_commit_wake.c $(lib_sources)
 tests_bench_lib_commit_wake_CFLAGS = $(lib_cflags)
 tests_bench_lib_commit_wake_LDADD = $(lib_ldadd)
@@ -55,6 +55,7 @@ EXTRA_DIST += \
 	tests/bench/plot.py \
 	tests/bench/report.py \
 	tests/bench/rows_http.py \
+	tests/bench/rows_jobs.py \
 	tests/bench/rows_lib.py \
 	tests/bench/rows_queue.py \
 	tests/bench/rows_scale.py \
