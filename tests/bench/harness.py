@@ -17,7 +17,7 @@ in rounds and hands the samples to report.py. To add a row:
 
 A measure is called once a round with (bench, folder). It takes bench.seconds of measuring (one
 second in the short form: the rows of all files together must end within five minutes, in three
-rounds at least) and what it needs to start and stop. `folder` belongs to the row and stays through
+rounds) and what it needs to start and stop. `folder` belongs to the row and stays through
 all rounds; bench.fresh(folder, "name") gives an empty folder in it, and what many rows need is made
 by bench.once(). Who cannot be measured raises CannotRun(reason): the table shows it. Who measures
 something wrong (an error answer, a missing job) raises Failed: the table shows it and the
@@ -55,7 +55,8 @@ class Sample:
     unit: str                       # "requests/s", "ns", "wake-ups/s"
     client: Optional[float] = None  # share of one core that a thread of the load generator used
     cpu: Optional[float] = None     # microseconds of the server's processor time an operation
-    note: str = ""                  # shown behind the figure, of the last round
+    note: str = ""                  # shown below the figure, of the last round
+    took: float = 0                 # seconds that all of the measure took; the harness writes it
 
 
 @dataclass

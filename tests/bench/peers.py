@@ -42,8 +42,11 @@ BEANSTALKD = ["-b", "{folder}", "-f0"]
 BULLMQ = ["bullmq@6.7.0", "ioredis@5.11.1"]
 
 DEBIAN_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-fastapi is for
-UVICORN = ["--workers", "1", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
-           "--log-level", "warning"]
+UVICORN = ["--workers", "1", "--no-access-log", "--log-level", "warning"]
+UVICORN_LOOPS = {  # what apt-get install uvicorn brings; what it can be given besides
+    "plain": ["--loop", "asyncio", "--http", "h11"],
+    "fast": ["--loop", "uvloop", "--http", "httptools"],
+}
 
 
 def user():
@@ -127,12 +130,17 @@ def nginx(bench, folder, ids, body):
         yield port, process
 
 
+def fastapi_told(loop):
+    return (f"{DEBIAN_PYTHON} -m uvicorn {' '.join(UVICORN + UVICORN_LOOPS[loop])}; a dictionary "
+            "behind asyncio.Lock: tests/bench/fastapi_app.py")
+
+
 @contextlib.contextmanager
-def fastapi(bench, folder, ids, body):
+def fastapi(bench, folder, loop, ids, body):
     """The application of fastapi_app.py, with every id of the file `ids`."""
     port = free_port()
     argv = [DEBIAN_PYTHON, "-m", "uvicorn", "--app-dir", bench.source, "--host", "127.0.0.1",
-            "--port", str(port), *UVICORN, "fastapi_app:app"]
+            "--port", str(port), *UVICORN, *UVICORN_LOOPS[loop], "fastapi_app:app"]
     env = {"JOBTAB_BENCH_IDS": ids, "JOBTAB_BENCH_BODY": body, "PYTHONDONTWRITEBYTECODE": "1"}
     with running("uvicorn", argv, folder, lambda: answers(port), env) as process:
         yield port, process

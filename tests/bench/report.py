@@ -32,6 +32,7 @@ def summarize_side(side, samples):
     out = {"name": side.name, "settings": side.settings, "why_not": side.why_not}
     if had:
         out.update(unit=had[-1].unit, value=spread([one.value for one in had]), note=had[-1].note,
+                   took=round(statistics.median(one.took for one in had), 2),
                    samples=[one.value for one in had])
         for key in ("client", "cpu"):
             values = [getattr(one, key) for one in had if getattr(one, key) is not None]

@@ -16,6 +16,10 @@ BODY = json.dumps({"kind": "noop", "params": PARAMS}).encode()
 OWN_HEADERS = {"date", "connection", "content-length"}  # what libh2o writes by itself
 
 
+def counted(connections):
+    return "1 connection" if connections == 1 else f"{connections} connections"
+
+
 def write(path, data):
     with open(path, "wb") as out:
         out.write(data)
@@ -44,16 +48,17 @@ def get(bench, process, port, connections, made, *arguments):
                 "/status/%s")
 
 
-def redis_benchmark(bench, process, port, *arguments):
+def redis_benchmark(bench, process, port, connections, *arguments):
     """It knows no duration, only a number of requests: a short run first, to learn how many."""
     def go(n):
-        run = bench.run([bench.tool("redis-benchmark", "redis-tools"), "-p", str(port), "-n",
-                         str(n), "--csv", *arguments])
+        run = bench.run([bench.tool("redis-benchmark", "redis-tools"), "-p", str(port), "-c",
+                         str(connections), "-n", str(n), "--csv", *arguments])
         lines = [line.replace('"', "").split(",") for line in run.out.splitlines() if "," in line]
         return run, dict(zip(lines[0], lines[1]))
 
-    _, said = go(2000)
-    n = max(int(float(said["rps"]) * bench.seconds), 2000)
+    least = 20 * connections + 200
+    _, said = go(least)
+    n = max(int(float(said["rps"]) * bench.seconds), least)
     before = cpu_seconds(process.pid)
     run, said = go(n)
     return Sample(float(said["rps"]), "requests/s", client=run.cpu_share,
@@ -118,10 +123,10 @@ def get_nginx(connections):
     return measure
 
 
-def get_fastapi(connections):
+def get_fastapi(connections, loop):
     def measure(bench, folder):
         made = hundred_thousand(bench)
-        with peers.fastapi(bench, folder, made["ids"], made["body"]) as (port, process):
+        with peers.fastapi(bench, folder, loop, made["ids"], made["body"]) as (port, process):
             return get(bench, process, port, connections, made)
     return measure
 
@@ -134,15 +139,14 @@ def get_redis(connections):
         fresh = bench.fresh(folder, "redis")
         with peers.redis(bench, fresh, peers.REDIS_MEMORY) as (port, process):
             peers.fill_redis(bench, port, JOBS, value)
-            return redis_benchmark(bench, process, port, "-t", "get", "-r", str(JOBS), "-c",
-                                   str(connections))
+            return redis_benchmark(bench, process, port, connections, "-t", "get", "-r", str(JOBS))
     return measure
 
 
 def get_row(connections, forms):
     return Row(
         f"get-{connections}",
-        f"GET /status/{{id}}, random id among {JOBS:,}, {connections} connections",
+        f"GET /status/{{id}}, random id among {JOBS:,}, {counted(connections)}",
         sides=[
             Side("jobtabd", get_jobtabd(connections), peers.jobtabd_told()),
             Side("bare libh2o", get_bare(connections),
@@ -152,9 +156,9 @@ def get_row(connections, forms):
             Side("redis GET", get_redis(connections),
                  f"{peers.told(peers.REDIS_MEMORY)}; {JOBS:,} values of the same JSON; "
                  f"redis-benchmark -t get -r {JOBS}", packages=("redis-server", "redis-tools")),
-            Side("FastAPI", get_fastapi(connections),
-                 f"{peers.DEBIAN_PYTHON} -m uvicorn {' '.join(peers.UVICORN)}; a dictionary behind "
-                 "asyncio.Lock: tests/bench/fastapi_app.py",
+            Side("FastAPI", get_fastapi(connections, "plain"), peers.fastapi_told("plain"),
+                 packages=("python3-fastapi", "uvicorn")),
+            Side("FastAPI, uvloop", get_fastapi(connections, "fast"), peers.fastapi_told("fast"),
                  packages=("python3-fastapi", "uvicorn", "python3-uvloop", "python3-httptools")),
         ],
         goals=[Goal("jobtabd", "bare libh2o", at_least=0.95),
@@ -231,8 +235,8 @@ def post_redis(connections):
     def measure(bench, folder):
         fresh = bench.fresh(folder, "redis")
         with peers.redis(bench, fresh, peers.REDIS) as (port, process):
-            return redis_benchmark(bench, process, port, "-t", "set", "-d", str(peers.VALUE_SIZE),
-                                   "-c", str(connections))
+            return redis_benchmark(bench, process, port, connections, "-t", "set", "-d",
+                                   str(peers.VALUE_SIZE))
     return measure
 
 
@@ -262,7 +266,7 @@ def post_bare(connections):
 def post_row(connections, at_least):
     return Row(
         f"post-{connections}",
-        f"durable POST /run, {connections} connection{'s' if connections > 1 else ''}",
+        f"durable POST /run, {counted(connections)}",
         sides=[
             Side("jobtabd", post_jobtabd(connections), peers.jobtabd_told()),
             Side("redis SET", post_redis(connections),
