@@ -180,6 +180,15 @@ static void get_done(size_t n)
     get(0, finished, JOBTAB_COMPLETED);
 }
 
+/* As in one turn of an event loop. */
+static void get_held(size_t n)
+{
+    must(jobtab_hold(table), "hold");
+    for (size_t i = 0; i < n; i++)
+        get(claimed, submitted, JOBTAB_PENDING);
+    jobtab_rest(table);
+}
+
 /* What GET /status/{id} does, but for HTTP. */
 static void whole_json(size_t n)
 {
@@ -274,6 +283,7 @@ static const struct path {
     {"get-pending", get_pending, 1, 1, 1000},
     {"get-running", get_running, 1, 1, 1000},
     {"get-done", get_done, 1, 1, 1000},
+    {"get-held", get_held, 16, 16, 100},
     {"whole-json", whole_json, 1, 1, 1000},
     {"list-100", list, LISTED, 1, 20},
     {"json-scan-1k", scan, 1, 1, 100},

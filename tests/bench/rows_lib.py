@@ -6,6 +6,7 @@ import rows_http
 from harness import Failed, Goal, Row, Sample, Side
 
 LMDB = "MDB_NOTLS, default mode: durable when a commit returns"
+TURN = 16    # reads that share a snapshot, as in a turn of an event loop
 WARM_UP = 1  # seconds that lib_get needs before it measures
 
 
@@ -27,9 +28,9 @@ def reporters(processes):
                 "256 running jobs; each process reports on its own by jobtab_report")
 
 
-def get(which, table_of):
+def get(which, table_of, reads=1):
     def measure(bench, _):
-        run = bench.run([bench.program("tests/bench/lib_get"), which, table_of(bench),
+        run = bench.run([bench.program("tests/bench/lib_get"), which, table_of(bench), str(reads),
                          str(bench.seconds)])
         return Sample(run.json["ns"], "ns")
     return measure
@@ -73,5 +74,10 @@ ROWS = [
                     f"another process writes {rows_http.REPORTS:,} reports a second meanwhile")],
         goals=[Goal("jobtab_get", "mdb_get", at_most=1.5),
                Goal("jobtab_get while written", "jobtab_get", at_most=1.25)],
+        better="lower"),
+    Row("lib-get-turn", f"the same, {TURN} reads a snapshot",
+        sides=[Side("jobtab_get", get("jobtab", many, TURN), "between jobtab_hold and jobtab_rest"),
+               Side("mdb_get", get("mdb", many, TURN), "one renew and reset")],
+        goals=[Goal("jobtab_get", "mdb_get", at_most=1.5)],
         better="lower"),
 ]
