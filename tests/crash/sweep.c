@@ -1,0 +1,450 @@
+/* sweep.c - one of several writers is killed at each point of its work, one point a round.
+ *
+ *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-s SEED] PART...
+ *
+ * The survivors go on from round to round, in processes of their own; each round has a new victim, which is
+ * traced to its point and killed (or stopped) there. Then every survivor must be answered in time, and
+ * the judge (judge.c) finds the table as the story has it. The parts:
+ *
+ *   calls   each system call of some writes, before it is made: 1, 2, 3, ... until none is left
+ *   open    the same from before the table is opened
+ *   steps   POINTS random instructions between them
+ *   posts   POINTS random instructions after a commit is on disk: until all have their answers
+ *   stops   POINTS of all these; the victim is stopped and not killed
+ *
+ * Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point and the seed), 77 tracing is
+ * not permitted here.
+ */
+#include "stage.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BOUND      2000  /* ms for a survivor to be answered after the kill */
+#define PATIENCE   20000 /* ms for what is not measured */
+#define PACE_TIME  200   /* ms in which answers are counted, before the first round and after the last */
+#define PACE_LOSS  8     /* how many times fewer they may be at the end: all have long been buried */
+#define JOBS       5     /* of a victim's life: calls for one and for several, small and large */
+#define JOBS_OPEN  1
+
+struct point {
+    long call;  /* the how manieth system call */
+    bool sync;  /* fdatasync alone counts, and the call behind it, the commit's last, is made */
+    long steps; /* instructions after that call, 0: before it is made */
+    bool stop;
+    bool opening;
+};
+
+struct part {
+    const char *name, *what;
+    void (*run)(struct part *part);
+    long rounds, reached; /* the point, before the victim had ended */
+    long syncs;           /* rounds whose victim had begun to sync */
+};
+
+static struct stage *stage;
+static long points = 100;
+static unsigned seed;
+static pid_t pids[PLAYERS_MAX];
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t slowed(int64_t ms)
+{
+    const char *factor = getenv("JOBTAB_TEST_SLOW");
+
+    return factor && atoi(factor) > 1 ? ms * atoi(factor) : ms;
+}
+
+static pid_t start(void (*body)(int number), int number)
+{
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        perror("fork");
+        exit(1);
+    }
+    if (pid)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    srand(seed + (unsigned)getpid());
+    body(number);
+    _exit(0);
+}
+
+static void survive(int number)
+{
+    player_main(stage, number, 0, NULL);
+}
+
+/* ------------------------------------------------------------------ the victim */
+
+static void be_traced(void)
+{
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        _exit(77);
+    raise(SIGSTOP);
+}
+
+static void open_and_die(int number)
+{
+    be_traced();
+    player_main(stage, number, JOBS_OPEN, NULL);
+}
+
+static void work_and_die(int number)
+{
+    player_main(stage, number, JOBS, be_traced);
+}
+
+/* Wait for it to stop. False when it is gone; then it has been reaped. */
+static bool stopped(pid_t pid, int *signal)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) != pid)
+        continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        exit(77);
+    if (WIFSIGNALED(status))
+        stage_fault(stage, "the victim was ended by signal %d before its point", WTERMSIG(status));
+    *signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+    return WIFSTOPPED(status);
+}
+
+static bool go_on(pid_t pid, enum __ptrace_request how, int *signal)
+{
+    return ptrace(how, pid, NULL, NULL) == 0 && stopped(pid, signal);
+}
+
+static bool is_sync(pid_t pid)
+{
+    struct __ptrace_syscall_info info = {0};
+
+    return ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 &&
+           info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_fdatasync;
+}
+
+/* Run it to the point. False when it has ended before. */
+static bool reach(pid_t pid, const struct point *point, struct part *part)
+{
+    bool synced = false;
+    int signal;
+
+    if (!stopped(pid, &signal))
+        return false;
+    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    for (long calls = 0; calls < point->call;) {
+        if (!go_on(pid, PTRACE_SYSCALL, &signal))
+            return false;
+        bool sync = is_sync(pid);
+        part->syncs += sync && !synced;
+        synced |= sync;
+        calls += !point->sync || sync;
+        if (calls == point->call && !point->sync && point->steps == 0)
+            return true;
+        if (!go_on(pid, PTRACE_SYSCALL, &signal)) /* to its end */
+            return false;
+    }
+    for (int n = 0; n < 2 && point->sync; n++) /* one more, into it and out of it */
+        if (!go_on(pid, PTRACE_SYSCALL, &signal))
+            return false;
+    for (long n = 0; n < point->steps; n++)
+        if (!go_on(pid, PTRACE_SINGLESTEP, &signal))
+            return false;
+    return true;
+}
+
+static void end(pid_t pid)
+{
+    int status;
+
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, __WALL) == pid && !WIFSIGNALED(status) && !WIFEXITED(status))
+        continue;
+}
+
+/* --------------------------------------------------------------------- a round */
+
+/* Until the condition holds for every survivor. */
+static void await(bool (*holds)(const struct player *player, uint64_t than), const uint64_t *than,
+                  int64_t bound, const char *what)
+{
+    int64_t begun = now_ms();
+
+    for (int i = VICTIM + 1; i < stage->players && !stage->faulty; i++)
+        while (!holds(&stage->player[i], than[i]) && !stage->faulty) {
+            if (now_ms() - begun > bound)
+                stage_fault(stage, "player %d was not %s within %lld ms", i, what,
+                            (long long)bound);
+            stage_nap(300);
+        }
+}
+
+/* One call may have been on its way and answered without the victim: the next but one was not. */
+static bool answered(const struct player *player, uint64_t before)
+{
+    return player->full || player->answers >= before + 2;
+}
+
+static bool parked(const struct player *player, uint64_t round)
+{
+    return player->parked == round;
+}
+
+static void ask_judge(int number)
+{
+    (void)number;
+    judge(stage);
+}
+
+static void clear_stories(void)
+{
+    for (int i = 0; i < stage->players; i++) {
+        struct player *player = &stage->player[i];
+        memset(player->entries, 0, sizeof player->entries);
+        player->jobs = 0;
+        player->full = false;
+    }
+}
+
+static void judge_round(void)
+{
+    uint64_t rounds[PLAYERS_MAX];
+    int status;
+
+    for (int i = 0; i < PLAYERS_MAX; i++)
+        rounds[i] = stage->played + 1;
+    atomic_fetch_add(&stage->round, 1);
+    await(parked, rounds, slowed(PATIENCE), "at rest");
+    if (stage->faulty)
+        return;
+    pid_t pid = start(ask_judge, 0);
+    waitpid(pid, &status, 0);
+    if (status != 0)
+        stage_fault(stage, "the judge ended with status %#x", (unsigned)status);
+    clear_stories();
+    atomic_store(&stage->played, stage->round);
+}
+
+/* False when the victim ended by itself before its point. */
+static bool play(struct part *part, const struct point *point)
+{
+    uint64_t before[PLAYERS_MAX] = {0};
+
+    pid_t pid = start(point->opening ? open_and_die : work_and_die, VICTIM);
+    bool reached = reach(pid, point, part);
+    part->rounds++;
+    part->reached += reached;
+    for (int i = 0; i < stage->players; i++)
+        before[i] = stage->player[i].answers;
+    if (reached && point->stop) {
+        kill(pid, SIGSTOP);
+        ptrace(PTRACE_DETACH, pid, NULL, NULL);
+    } else if (reached) {
+        end(pid);
+    }
+    await(answered, before, slowed(BOUND), "answered");
+    if (reached && point->stop)
+        end(pid);
+    if (!stage->faulty)
+        judge_round();
+    if (stage->faulty)
+        printf("# %s; the victim was %s at %s %ld%s and %ld instructions, seed %u, round %ld\n",
+               stage->words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
+               point->call, point->opening ? " from its opening on" : "", point->steps, seed,
+               part->rounds);
+    return reached;
+}
+
+/* ------------------------------------------------------------------- the parts */
+
+static long dice(long below)
+{
+    return rand() % below;
+}
+
+/* As many points near as far. */
+static long dice_steps(int bits)
+{
+    return 1 + dice(1L << (1 + dice(bits)));
+}
+
+static void run_calls(struct part *part)
+{
+    for (long n = 1; !stage->faulty && play(part, &(struct point){.call = n}); n++)
+        continue;
+}
+
+static void run_open(struct part *part)
+{
+    for (long n = 1; !stage->faulty && play(part, &(struct point){.call = n, .opening = true}); n++)
+        continue;
+}
+
+static struct point random_point(void)
+{
+    return (struct point){.call = 1 + dice(150), .steps = dice_steps(11)};
+}
+
+static struct point random_post(void)
+{
+    return (struct point){.call = 1 + dice(4), .sync = true, .steps = 1 + dice(2500)};
+}
+
+static void run_steps(struct part *part)
+{
+    for (long n = 0; !stage->faulty && n < points; n++) {
+        struct point point = random_point();
+        play(part, &point);
+    }
+}
+
+static void run_posts(struct part *part)
+{
+    for (long n = 0; !stage->faulty && n < points; n++) {
+        struct point point = random_post();
+        play(part, &point);
+    }
+}
+
+static void run_stops(struct part *part)
+{
+    for (long n = 0; !stage->faulty && n < points; n++) {
+        struct point point = n % 2 ? random_post() : random_point();
+        point.stop = true;
+        play(part, &point);
+    }
+}
+
+static struct part parts[] = {
+    {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0},
+    {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0},
+    {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0},
+    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0},
+    {"stops", "a writer stopped wherever it is", run_stops, 0, 0, 0},
+};
+#define PARTS (sizeof parts / sizeof parts[0])
+
+/* ------------------------------------------------------------------------ main */
+
+static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
+{
+    (void)stat;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void set_stage(const char *folder, int players)
+{
+    if (stage)
+        munmap(stage, sizeof *stage);
+    stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (stage == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    stage->players = players;
+    snprintf(stage->dir, sizeof stage->dir, "%.200s/jobtab-sweep-XXXXXX", folder);
+    if (!mkdtemp(stage->dir)) {
+        perror(stage->dir);
+        exit(1);
+    }
+}
+
+/* Answers of all survivors in PACE_TIME. */
+static uint64_t pace(void)
+{
+    uint64_t answers = 0;
+
+    for (int i = VICTIM + 1; i < stage->players; i++)
+        answers -= stage->player[i].answers;
+    stage_nap(PACE_TIME * 1000);
+    for (int i = VICTIM + 1; i < stage->players; i++)
+        answers += stage->player[i].answers;
+    return answers;
+}
+
+/* A table and survivors of its own. True when all held. */
+static bool run_part(struct part *part, const char *folder, int players)
+{
+    int64_t begun = now_ms();
+    const uint64_t none[PLAYERS_MAX] = {0};
+
+    set_stage(folder, players);
+    for (int i = VICTIM + 1; i < players; i++)
+        pids[i] = start(survive, i);
+    await(answered, none, slowed(PATIENCE), "answered at the start");
+    uint64_t before = pace();
+    judge_round();
+    part->run(part);
+    uint64_t after = stage->faulty ? before : pace();
+    if (after < before / PACE_LOSS)
+        stage_fault(stage, "%llu answers in %d ms at the start, %llu at the end",
+                    (unsigned long long)before, PACE_TIME, (unsigned long long)after);
+    for (int i = VICTIM + 1; i < players; i++)
+        end(pids[i]);
+    if (!stage->faulty && (part->reached == 0 || part->syncs == 0))
+        stage_fault(stage, "no victim came to its point, or none ever led a commit");
+    if (stage->faulty)
+        printf("# %s\n", stage->words);
+    printf("%s %zu - %s: %ld rounds, %ld at their point, %ld had synced (%.1f s)\n",
+           stage->faulty ? "not ok" : "ok", (size_t)(part - parts) + 1, part->what, part->rounds,
+           part->reached, part->syncs, (double)(now_ms() - begun) / 1000);
+    if (!stage->faulty)
+        nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return !stage->faulty;
+}
+
+static struct part *part_of(const char *name)
+{
+    for (size_t i = 0; i < PARTS; i++)
+        if (strcmp(parts[i].name, name) == 0)
+            return &parts[i];
+    fprintf(stderr, "sweep: there is no part %s\n", name);
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    const char *folder = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    int option, players = 5;
+    bool held = true;
+
+    seed = (unsigned)time(NULL);
+    while ((option = getopt(argc, argv, "d:p:n:s:")) != -1) {
+        switch (option) {
+        case 'd': folder = optarg; break;
+        case 'p': players = atoi(optarg); break;
+        case 'n': points = atol(optarg); break;
+        case 's': seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        default: return 2;
+        }
+    }
+    if (players < 2 || players > PLAYERS_MAX || points < 1)
+        return 2;
+    srand(seed);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = optind; i < argc; i++)
+        held &= run_part(part_of(argv[i]), folder, players);
+    return held ? 0 : 1;
+}
