@@ -17,9 +17,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { HEADERS = 32, BACKLOG = 1024 };
+enum { HEADERS = 32, BACKLOG = 1024, PROCESSES = 64 };
 
 struct header {
     const char *name, *value;
@@ -134,15 +135,20 @@ int main(int argc, char **argv)
         return 2;
     }
     int processes = atoi(argv[1]);
+    pid_t children[PROCESSES];
+    if (processes < 1 || processes > PROCESSES) {
+        fprintf(stderr, "bare_h2o: %s: 1 to %d processes\n", argv[1], PROCESSES);
+        return 2;
+    }
     status = atoi(argv[2]);
     read_answer(argv[3]);
     signal(SIGPIPE, SIG_IGN);
     int fd = open_listener();
     for (int i = 0; i < processes; i++) {
-        pid_t child = fork();
-        if (child < 0)
+        children[i] = fork();
+        if (children[i] < 0)
             die("fork");
-        if (child == 0) {
+        if (children[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             serve(fd);
         }
@@ -150,5 +156,10 @@ int main(int argc, char **argv)
     char byte;
     while (read(0, &byte, 1) > 0)
         ;
+    /* Waited for: their processor time is then counted as its own. */
+    for (int i = 0; i < processes; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
     return 0;
 }

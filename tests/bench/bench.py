@@ -93,10 +93,12 @@ def measure(bench, row, side):
         return None
     folder = os.path.join(bench.folder, row.key)
     os.makedirs(folder, exist_ok=True)
-    begin = time.monotonic()
+    begin, busy, own = time.monotonic(), harness.busy_seconds(), harness.own_seconds()
     try:
         sample = side.measure(bench, folder)
         sample.took = time.monotonic() - begin
+        foreign = harness.busy_seconds() - busy - (harness.own_seconds() - own)
+        sample.others = max(foreign, 0) / sample.took / os.cpu_count()
         return sample
     except harness.CannotRun as reason:
         side.why_not = str(reason)
@@ -171,9 +173,9 @@ def main():
         bench = harness.Bench(options.build, folder, options.form,
                               options.seconds or form["seconds"])
         install(rows, os.path.join(folder, "apt.log"))
-        begin, busy = time.monotonic(), os.getloadavg()[0]
+        begin = time.monotonic()
         samples, done = run(bench, rows, rounds, form["budget"])
-        machine = report.machine(bench, kind, busy, done, time.monotonic() - begin)
+        machine = report.machine(bench, kind, done, time.monotonic() - begin)
     finally:
         progress("")
         shutil.rmtree(folder, ignore_errors=True)

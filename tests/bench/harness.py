@@ -56,7 +56,8 @@ class Sample:
     client: Optional[float] = None  # share of one core that a thread of the load generator used
     cpu: Optional[float] = None     # microseconds of the server's processor time an operation
     note: str = ""                  # shown below the figure, of the last round
-    took: float = 0                 # seconds that all of the measure took; the harness writes it
+    took: float = 0                 # bench.py's: seconds that all of the measure took, and the
+    others: float = 0               # share of all cores that was not spent by us meanwhile
 
 
 @dataclass
@@ -141,6 +142,18 @@ def cpu_seconds(pid):
             # its own, and of the children it has waited for
             ticks += sum(int(field) for field in fields[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def busy_seconds():
+    """Processor time that the whole machine has spent, on all cores, since it started."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    """What we and all that we started and waited for have spent of it."""
+    return sum(os.times()[:4])
 
 
 def free_port():

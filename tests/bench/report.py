@@ -8,6 +8,7 @@ import time
 
 import plot
 
+BUSY = 0.15         # share of the processors: from here on, others spoil the figures
 CLIENT_LIMIT = 0.9  # from this share of a core on, the load generator may be what is measured
 
 
@@ -15,14 +16,13 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def machine(bench, file_system, busy, rounds, seconds):
+def machine(bench, file_system, rounds, seconds):
     with open("/proc/cpuinfo") as cpuinfo:
         model = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
     return {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "form": bench.form,
             "rounds": rounds, "seconds_a_sample": bench.seconds, "seconds": round(seconds),
             "cores": len(os.sched_getaffinity(0)), "processor": model[0] if model else "unknown",
-            "kernel": platform.release(), "file_system": file_system,
-            "load_before": round(busy, 1), "load_after": round(os.getloadavg()[0], 1)}
+            "kernel": platform.release(), "file_system": file_system}
 
 
 # ---------------------------------------------------------------- figures
@@ -56,6 +56,8 @@ def summarize_goal(goal, samples):
 
 
 def summarize(rows, samples, facts):
+    had = [one.others for all_of in samples.values() for one in all_of if one is not None]
+    facts = {**facts, "others": round(statistics.mean(had), 3) if had else 0}
     out = []
     for row in rows:
         own = {side.name: samples[row.key, side.name] for side in row.sides}
@@ -117,7 +119,7 @@ def wrapped(text, indent):
 
 def lines(result):
     facts = result["machine"]
-    yield from wrapped(", ".join(f"{key} {value}" for key, value in facts.items()), "")
+    yield from wrapped(", ".join(f"{key} {value}" for key, value in facts.items()).replace("_", " "), "")
     yield f"{'':<24}{'median':>11} {'':<11} {'least..most':>19} {'cpu us':>8} {'client':>6}"
     for row in result["rows"]:
         yield ""
@@ -140,8 +142,9 @@ def lines(result):
     yield ""
     yield "cpu us: the server's processor time an operation. client: the share of one core that a"
     yield "thread of the load generator used. Medians of the rounds, ratios taken within a round."
-    if facts["load_before"] > facts["cores"] / 2:
-        yield "The machine was busy before this began: the ratios are worth little, the rates nothing."
+    if facts["others"] > BUSY:
+        yield f"Others used {facts['others']:.0%} of the processors meanwhile: the ratios are worth " \
+              "little, the rates nothing."
     goals = [goal for row in result["rows"] for goal in row["goals"]]
     counts = {name: sum(verdict(goal) == name for goal in goals)
               for name in ("reached", "MISSED", "not measured")}
