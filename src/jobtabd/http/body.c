@@ -17,8 +17,9 @@
 #define DURATION_MAX_SECONDS (100.0 * 365 * 86400)
 
 struct body {
+    char *end; /* of the strings that stand behind the array: room for one of each string field */
     size_t n;
-    json_t *parsed[]; /* one for each field, or NULL */
+    json_t *parsed[]; /* one for each field that needed a parser, or NULL */
 };
 
 __attribute__((format(printf, 4, 5))) static bool refuse(struct body_fault *fault, int status,
@@ -34,13 +35,22 @@ __attribute__((format(printf, 4, 5))) static bool refuse(struct body_fault *faul
     return false;
 }
 
-static bool read_string(const struct body_field *field, const json_t *json,
-                        struct body_value *value, struct body_fault *fault)
+/* A scalar of sound text. NULL for a number that no double can hold. */
+static json_t *parse(const struct json_piece *piece)
 {
-    if (!json_is_string(json))
-        return refuse(fault, 422, field->name, "%s must be a string", field->name);
-    value->text = json_string_value(json);
-    value->size = json_string_length(json);
+    return json_loadb(piece->text, piece->size,
+                      JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+}
+
+/* A string that holds no escape is its bytes. */
+static bool is_plain(const struct json_piece *piece)
+{
+    return piece->text[0] == '"' && memchr(piece->text, '\\', piece->size) == NULL;
+}
+
+static bool check_string(const struct body_field *field, const struct body_value *value,
+                         struct body_fault *fault)
+{
     if (value->size > (size_t)field->max)
         return refuse(fault, 422, field->name, "%s is %zu bytes long; at most %lld are allowed",
                       field->name, value->size, (long long)field->max);
@@ -48,6 +58,30 @@ static bool read_string(const struct body_field *field, const json_t *json,
         if ((unsigned char)value->text[i] < ' ' || value->text[i] == 0x7f)
             return refuse(fault, 422, field->name, "%s holds a control character", field->name);
     return true;
+}
+
+static bool read_plain(const struct body_field *field, const struct json_piece *piece,
+                       struct body *body, struct body_value *value, struct body_fault *fault)
+{
+    value->text = piece->text + 1;
+    value->size = piece->size - 2;
+    if (!check_string(field, value, fault))
+        return false;
+    memcpy(body->end, value->text, value->size);
+    value->text = body->end;
+    body->end += value->size;
+    *body->end++ = '\0';
+    return true;
+}
+
+static bool read_string(const struct body_field *field, const json_t *json,
+                        struct body_value *value, struct body_fault *fault)
+{
+    if (!json_is_string(json))
+        return refuse(fault, 422, field->name, "%s must be a string", field->name);
+    value->text = json_string_value(json);
+    value->size = json_string_length(json);
+    return check_string(field, value, fault);
 }
 
 static bool read_whole(const struct body_field *field, const json_t *json, struct body_value *value,
@@ -89,15 +123,9 @@ static bool read_duration(const struct body_field *field, const json_t *json,
     return true;
 }
 
-/* A scalar of sound text. NULL for a number that no double can hold. */
-static json_t *parse(const struct json_piece *piece)
-{
-    return json_loadb(piece->text, piece->size,
-                      JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
-}
-
 static bool read_value(const struct body_field *field, const struct json_piece *piece,
-                       json_t **parsed, struct body_value *value, struct body_fault *fault)
+                       struct body *body, json_t **parsed, struct body_value *value,
+                       struct body_fault *fault)
 {
     bool nested = piece->text[0] == '{' || piece->text[0] == '[';
 
@@ -110,6 +138,8 @@ static bool read_value(const struct body_field *field, const struct json_piece *
         return piece->text[0] == '{' ||
                refuse(fault, 422, field->name, "%s must be a JSON object", field->name);
     }
+    if (field->type == BODY_STRING && is_plain(piece))
+        return read_plain(field, piece, body, value, fault);
     if (!nested && (*parsed = parse(piece)) == NULL)
         return refuse(fault, 422, field->name, "%s is out of range", field->name);
     switch (field->type) {
@@ -156,7 +186,7 @@ static bool read_members(const char *text, const struct body_field *fields, size
         if (seen & UINT64_C(1) << row)
             return refuse(fault, 422, plain, "%s stands twice", plain);
         seen |= UINT64_C(1) << row;
-        if (!read_value(&fields[row], &piece, &body->parsed[row], &values[row], fault))
+        if (!read_value(&fields[row], &piece, body, &body->parsed[row], &values[row], fault))
             return false;
     }
     return true;
@@ -174,10 +204,24 @@ static void refuse_text(const char *text, const struct json_fault *wrong, struct
            column);
 }
 
+static struct body *body_new(const struct body_field *fields, size_t n)
+{
+    size_t strings = 0;
+
+    for (size_t i = 0; i < n; i++)
+        strings += fields[i].type == BODY_STRING ? (size_t)fields[i].max + 1 : 0;
+    struct body *body = calloc(1, sizeof(*body) + n * sizeof(body->parsed[0]) + strings);
+    if (body != NULL) {
+        body->n = n;
+        body->end = (char *)(body->parsed + n);
+    }
+    return body;
+}
+
 struct body *body_read(const char *text, size_t size, const struct body_field *fields, size_t n,
                        struct body_value *values, struct body_fault *fault)
 {
-    struct body *body = calloc(1, sizeof(*body) + n * sizeof(body->parsed[0]));
+    struct body *body = body_new(fields, n);
     struct json_fault wrong;
     size_t begin = 0;
 
@@ -185,7 +229,6 @@ struct body *body_read(const char *text, size_t size, const struct body_field *f
         refuse(fault, 503, "", "out of memory");
         return NULL;
     }
-    body->n = n;
     if (n > 0)
         memset(values, 0, n * sizeof(*values));
     while (begin < size && text[begin] != '\0' && strchr(" \t\r\n", text[begin]) != NULL)

@@ -11,12 +11,12 @@
 
 struct change {
     struct writer_call write; /* first: the table thread knows it by this */
-    struct jobtab_job job;
     struct http *http;
     h2o_req_t *req;      /* NULL: gone */
     struct change **tie; /* in the request's pool */
     change_answer_fn *answer;
     void *memory;
+    struct jobtab_job job; /* for the table to fill in */
 };
 
 /* What one transaction answers, on its way to the loop. */
@@ -47,14 +47,12 @@ void change_put(struct http_call *call, const struct jobtab_op *op, void *memory
 {
     struct change *change = h2o_mem_alloc(sizeof(*change));
 
-    *change = (struct change){
-        .write = {.op = *op, .bytes = sizeof(*change) + size},
-        .http = call->http,
-        .req = call->req,
-        .answer = answer,
-        .memory = memory,
-    };
+    change->write = (struct writer_call){.op = *op, .bytes = sizeof(*change) + size};
     change->write.op.job = &change->job;
+    change->http = call->http;
+    change->req = call->req;
+    change->answer = answer;
+    change->memory = memory;
     change->tie = h2o_mem_alloc_shared(&call->req->pool, sizeof(change->tie), request_gone);
     *change->tie = change;
     call->http->changes++;

@@ -7,7 +7,7 @@
 #include "conf.h"
 #include "http.h"
 
-#define POLL_SECONDS 1
+#define POLL_SECONDS "1"
 
 enum { KIND, PARAMS, PRIORITY, DELAY, KEY, MAX_ATTEMPTS, FIELDS };
 static const struct body_field fields[FIELDS] = {
@@ -90,16 +90,26 @@ static char *copy(char **end, const char *from, size_t size)
     return start;
 }
 
+static void tell_location(struct http_call *call)
+{
+    static const char path[] = "/status/";
+    char *location = answer_memory(call->req, sizeof(path) - 1 + JOBTAB_ID_TEXT);
+
+    memcpy(location, path, sizeof(path) - 1);
+    jobtab_id_format(&call->id, location + sizeof(path) - 1);
+    h2o_add_header(&call->req->pool, &call->req->res.headers, H2O_TOKEN_LOCATION, NULL, location,
+                   sizeof(path) - 1 + JOBTAB_ID_TEXT - 1);
+}
+
 static void submitted(struct http_call *call, struct change *change)
 {
     const struct jobtab_op *op = change_op(change);
     const struct jobtab_job *job = change_job(change);
-    char id[JOBTAB_ID_TEXT];
 
-    jobtab_id_format(&call->id, id);
-    answer_header(call->req, H2O_TOKEN_LOCATION, "/status/%s", id);
+    tell_location(call);
     if (!op->repeated) {
-        answer_header(call->req, H2O_TOKEN_RETRY_AFTER, "%d", POLL_SECONDS);
+        h2o_add_header(&call->req->pool, &call->req->res.headers, H2O_TOKEN_RETRY_AFTER, NULL,
+                       H2O_STRLIT(POLL_SECONDS));
         answer_job(call->http, call->req, 202, job,
                    op->submit.params != NULL ? op->submit.params : "", "");
         return;
