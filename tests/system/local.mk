@@ -21,6 +21,9 @@ tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
+# the benchmark's report
+EXTRA_DIST += tests/system/test_bench.py
+
 # HTTP
 EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_broken.py \
 	tests/system/test_http_connections.py tests/system/test_http_jobs.py \
