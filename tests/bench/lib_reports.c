@@ -1,13 +1,14 @@
 /* lib_reports.c - durable reports of processes that each have one operation in flight.
  *
- *   lib_reports jobtab DIR PROCESSES SECONDS
- *   lib_reports mdb    DIR PROCESSES SECONDS
+ *   lib_reports jobtab|mdb|mdb-feed DIR PROCESSES SECONDS
  *
  * DIR is empty. Both make a table there in which JOBS jobs run, whatever PROCESSES is. `jobtab`: each
  * process claims a job of its own and reports on it, one report after the other; in the end
  * the table must show the last report of each. `mdb`: each process overwrites, one commit at a time, one
  * value of a plain LMDB database that holds what the table's `running` holds. Nothing else is
- * written there: the table's change feed and totals are what the library gives on top.
+ * written there: the table's change feed and totals are what the library gives on top. `mdb-feed`
+ * appends each change to a second database, too, as any table must whose readers are to learn what
+ * changed.
  *
  * Prints one line of JSON. */
 #include "config.h"
@@ -102,17 +103,18 @@ static void make_table(const char *dir, size_t left)
 
 struct values {
     MDB_env *env;
-    MDB_dbi db;
+    MDB_dbi db, feed;
+    bool feeds;
     MDB_val key, value; /* copies, this process's own */
 };
 
-static MDB_dbi open_db(MDB_env *env, unsigned flags)
+static MDB_dbi open_db(MDB_env *env, const char *name, unsigned flags)
 {
     MDB_txn *txn;
     MDB_dbi db;
 
     must_mdb(mdb_txn_begin(env, NULL, flags & MDB_CREATE ? 0 : MDB_RDONLY, &txn), "begin");
-    must_mdb(mdb_dbi_open(txn, "running", flags, &db), "running");
+    must_mdb(mdb_dbi_open(txn, name, flags, &db), name);
     must_mdb(mdb_txn_commit(txn), "commit");
     return db;
 }
@@ -121,7 +123,7 @@ static MDB_dbi open_db(MDB_env *env, unsigned flags)
 static void copy_running(const char *from_dir, const char *to_dir)
 {
     MDB_env *from = open_mdb(from_dir, MDB_RDONLY), *to = open_mdb(to_dir, 0);
-    MDB_dbi from_db = open_db(from, 0), to_db = open_db(to, MDB_CREATE);
+    MDB_dbi from_db = open_db(from, "running", 0), to_db = open_db(to, "running", MDB_CREATE);
     MDB_txn *reading, *writing;
     MDB_cursor *cursor;
     MDB_val key, value;
@@ -162,7 +164,8 @@ static void *open_values(const char *dir, size_t index, struct member *self)
 
     (void)self;
     values.env = open_mdb(dir, 0);
-    values.db = open_db(values.env, 0);
+    values.db = open_db(values.env, "running", 0);
+    values.feed = open_db(values.env, "changes", MDB_CREATE);
     must_mdb(mdb_txn_begin(values.env, NULL, MDB_RDONLY, &txn), "begin");
     must_mdb(mdb_cursor_open(txn, values.db, &cursor), "cursor");
     for (size_t i = 0; i <= index; i++)
@@ -172,6 +175,33 @@ static void *open_values(const char *dir, size_t index, struct member *self)
     mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
     return &values;
+}
+
+static void *open_values_and_feed(const char *dir, size_t index, struct member *self)
+{
+    struct values *values = open_values(dir, index, self);
+
+    values->feeds = true;
+    return values;
+}
+
+/* The next number, and which job it was: as the table's `changes` has it. */
+static void append_change(struct values *values, MDB_txn *txn)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    uint64_t last = 0, next;
+    char change[sizeof(struct jobtab_id) + 1] = {0};
+
+    must_mdb(mdb_cursor_open(txn, values->feed, &cursor), "cursor");
+    if (mdb_cursor_get(cursor, &key, &value, MDB_LAST) == 0)
+        memcpy(&last, key.mv_data, sizeof last);
+    next = __builtin_bswap64(__builtin_bswap64(last) + 1);
+    memcpy(change, values->key.mv_data, sizeof(struct jobtab_id));
+    key = (MDB_val){sizeof next, &next};
+    value = (MDB_val){sizeof change, change};
+    must_mdb(mdb_cursor_put(cursor, &key, &value, MDB_APPEND), "append");
+    mdb_cursor_close(cursor);
 }
 
 static void put(void *opened, struct member *self)
@@ -184,6 +214,8 @@ static void put(void *opened, struct member *self)
            sizeof self->last);
     must_mdb(mdb_txn_begin(values->env, NULL, 0, &txn), "begin");
     must_mdb(mdb_put(txn, values->db, &values->key, &values->value, 0), "put");
+    if (values->feeds)
+        append_change(values, txn);
     must_mdb(mdb_txn_commit(txn), "commit");
 }
 
@@ -212,11 +244,21 @@ static void report_all(const char *dir)
 
 int main(int argc, char **argv)
 {
-    static const struct crew_work jobtab = {open_reporter, report}, mdb = {open_values, put};
+    static const struct {
+        const char *name;
+        struct crew_work work;
+    } sides[] = {{"jobtab", {open_reporter, report}},
+                 {"mdb", {open_values, put}},
+                 {"mdb-feed", {open_values_and_feed, put}}};
+    const struct crew_work *work = NULL;
     struct crew crew;
 
-    if (argc != 5 || (strcmp(argv[1], "jobtab") != 0 && strcmp(argv[1], "mdb") != 0))
-        die("usage: lib_reports jobtab|mdb DIR PROCESSES SECONDS");
+    for (size_t i = 0; argc == 5 && i < sizeof sides / sizeof sides[0]; i++)
+        if (strcmp(argv[1], sides[i].name) == 0)
+            work = &sides[i].work;
+    if (work == NULL)
+        die("usage: lib_reports jobtab|mdb|mdb-feed DIR PROCESSES SECONDS");
+    bool plain = work != &sides[0].work;
     size_t n = strtoul(argv[3], NULL, 10);
     double seconds = seconds_of(argv[4]);
     if (n < 1 || n > CREW_MAX)
@@ -225,16 +267,14 @@ int main(int argc, char **argv)
     if (table == NULL || values == NULL)
         die("out of memory");
 
-    if (strcmp(argv[1], "jobtab") == 0) {
-        make_table(table, n);
-        crew_run(&crew, n, seconds, table, &jobtab);
-        check_last(table, &crew);
-    } else {
-        make_table(table, JOBS);
+    make_table(table, plain ? JOBS : n);
+    if (plain) {
         report_all(table);
         copy_running(table, values);
-        crew_run(&crew, n, seconds, values, &mdb);
     }
+    crew_run(&crew, n, seconds, plain ? values : table, work);
+    if (!plain)
+        check_last(table, &crew);
     printf("{\"rate\": %.1f, \"slowest_ms\": %.1f, \"fewest\": %llu, \"most\": %llu}\n",
            (double)crew.operations / seconds, (double)crew.slowest_ns / 1e6,
            (unsigned long long)crew.fewest, (unsigned long long)crew.most);

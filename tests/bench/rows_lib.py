@@ -62,7 +62,9 @@ ROWS = [
         sides=[reporters(1), reporters(4), reporters(16), reporters(64),
                Side("raw LMDB", reports("mdb", 1),
                     f"{LMDB}; one process, one put a commit of the same value into one database "
-                    "of the same 256 values")],
+                    "of the same 256 values"),
+               Side("raw LMDB, with a feed", reports("mdb-feed", 1),
+                    "the same, and one put that appends the change to a second database")],
         goals=[Goal("64 processes", "1 process", at_least=20),
                Goal("1 process", "raw LMDB", at_least=0.95)]),
     Row("lib-get", f"one job of {rows_http.JOBS:,} at random, in one process",
