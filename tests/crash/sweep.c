@@ -7,7 +7,8 @@
  * the judge (judge.c) finds the table as the story has it. The parts:
  *
  *   calls   each system call of some writes, before it is made: 1, 2, 3, ... until none is left
- *   open    the same from before the table is opened
+ *   returns each of them when it was made, a sleep in it over
+ *   open    as calls, from before the table is opened
  *   steps   POINTS random instructions between them
  *   posts   POINTS random instructions after a commit is on disk: until all have their answers
  *   stops   POINTS of all these; the victim is stopped and not killed
@@ -42,7 +43,8 @@
 struct point {
     long call;  /* the how manieth system call */
     bool sync;  /* fdatasync alone counts, and the call behind it, the commit's last, is made */
-    long steps; /* instructions after that call, 0: before it is made */
+    bool made;  /* the call is, and nothing after it */
+    long steps; /* instructions after it; 0 and not made: before it */
     bool stop;
     bool opening;
 };
@@ -159,7 +161,7 @@ static bool reach(pid_t pid, const struct point *point, struct part *part)
         part->syncs += sync && !synced;
         synced |= sync;
         calls += !point->sync || sync;
-        if (calls == point->call && !point->sync && point->steps == 0)
+        if (calls == point->call && !point->sync && !point->made && point->steps == 0)
             return true;
         if (!go_on(pid, PTRACE_SYSCALL, &signal)) /* to its end */
             return false;
@@ -268,9 +270,10 @@ static bool play(struct part *part, const struct point *point)
     if (!stage->faulty)
         judge_round();
     if (stage->faulty)
-        printf("# %s; the victim was %s at %s %ld%s and %ld instructions, seed %u, round %ld\n",
+        printf("# %s; the victim was %s at %s %ld%s%s and %ld instructions, seed %u, round %ld\n",
                stage->words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
-               point->call, point->opening ? " from its opening on" : "", point->steps, seed,
+               point->call, point->made ? ", made," : "",
+               point->opening ? " from its opening on" : "", point->steps, seed,
                part->rounds);
     return reached;
 }
@@ -288,16 +291,27 @@ static long dice_steps(int bits)
     return 1 + dice(1L << (1 + dice(bits)));
 }
 
+/* The first call, the second, ... until the victim gets to its end. */
+static void run_all(struct part *part, struct point point)
+{
+    do
+        point.call++;
+    while (!stage->faulty && play(part, &point));
+}
+
 static void run_calls(struct part *part)
 {
-    for (long n = 1; !stage->faulty && play(part, &(struct point){.call = n}); n++)
-        continue;
+    run_all(part, (struct point){.made = false});
+}
+
+static void run_returns(struct part *part)
+{
+    run_all(part, (struct point){.made = true});
 }
 
 static void run_open(struct part *part)
 {
-    for (long n = 1; !stage->faulty && play(part, &(struct point){.call = n, .opening = true}); n++)
-        continue;
+    run_all(part, (struct point){.opening = true});
 }
 
 static struct point random_point(void)
@@ -337,6 +351,7 @@ static void run_stops(struct part *part)
 
 static struct part parts[] = {
     {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0},
+    {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0},
     {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0},
     {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0},
     {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0},
@@ -407,9 +422,9 @@ static bool run_part(struct part *part, const char *folder, int players)
         stage_fault(stage, "no victim came to its point, or none ever led a commit");
     if (stage->faulty)
         printf("# %s\n", stage->words);
-    printf("%s %zu - %s: %ld rounds, %ld at their point, %ld had synced (%.1f s)\n",
-           stage->faulty ? "not ok" : "ok", (size_t)(part - parts) + 1, part->what, part->rounds,
-           part->reached, part->syncs, (double)(now_ms() - begun) / 1000);
+    printf("%s - %s: %ld rounds, %ld at their point, %ld had synced (%d writers, %.1f s)\n",
+           stage->faulty ? "not ok" : "ok", part->what, part->rounds, part->reached, part->syncs,
+           players, (double)(now_ms() - begun) / 1000);
     if (!stage->faulty)
         nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return !stage->faulty;
