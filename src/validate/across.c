@@ -9,7 +9,6 @@
 #include "across.h"
 
 #include "scan.h"
-#include "steps.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,35 +20,18 @@
  * makes: otherwise every move of a price that seldom moves would be a jump. */
 #define STAND_IN_MAD 0.001
 
-#define TELL_EVERY 65536 /* rows */
+#define ASK_EVERY 65536 /* rows */
 
-struct quote {
+#define FEW_PRICES 16 /* are sorted as they come */
+
+struct across_quote {
     report_place place;
-    size_t source;
     double price; /* not above 0: unusable */
 };
 
-struct last {
+struct across_last {
     uint32_t symbol; /* + 1 */
     double price;
-};
-
-struct across {
-    const struct params *params;
-    const struct report_source *sources;
-    size_t n_sources;
-    struct symbols *symbols;
-    struct report *report;
-    const struct progress *progress;
-    unsigned percent;
-    struct steps steps;
-    uint32_t symbol;
-    int64_t time;
-    struct quote *quotes; /* of the group, by source; room for one of each */
-    size_t n_quotes;
-    double *prices;    /* room for one of each source */
-    struct last *last; /* by source */
-    double median, mad;
 };
 
 static const char *name_of(const struct across *a)
@@ -65,23 +47,49 @@ static int compare_prices(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* How far each is from the median of all that can be used. */
+static void sort_prices(double *prices, size_t n)
+{
+    if (n > FEW_PRICES) {
+        qsort(prices, n, sizeof *prices, compare_prices);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        double price = prices[i];
+        size_t at = i;
+        for (; at > 0 && price < prices[at - 1]; at--)
+            prices[at] = prices[at - 1];
+        prices[at] = price;
+    }
+}
+
+static bool deviates(const struct across *a, double price, double median)
+{
+    return fabs(price - median) * 10000 > a->params->max_deviation_bps.value * median;
+}
+
+static void report_deviations(struct across *a, double median, size_t n)
+{
+    char when[SCAN_TIME_TEXT];
+    scan_time_text(a->time, when);
+    for (size_t i = 0; i < a->n_quotes; i++) {
+        const struct across_quote *quote = &a->quotes[i];
+        if (quote->price > 0 && deviates(a, quote->price, median))
+            report_add(a->report, a->symbols, RULE_DEVIATION, quote->place, a->symbol,
+                       "%s at %s: %.10g is %.6g bps from %.10g, the median of %zu sources",
+                       name_of(a), when, quote->price,
+                       fabs(quote->price - median) * 10000 / median, median, n);
+    }
+}
+
+/* How far each is from the median of all that can be used. When neither the lowest nor the highest
+ * is too far, none is: rounding keeps the order. */
 static void check_deviation(struct across *a, size_t n)
 {
-    double limit = a->params->max_deviation_bps.value;
-    qsort(a->prices, n, sizeof *a->prices, compare_prices);
-    double median = n % 2 == 1 ? a->prices[n / 2] : (a->prices[n / 2 - 1] + a->prices[n / 2]) / 2;
-    for (size_t i = 0; i < a->n_quotes; i++) {
-        const struct quote *quote = &a->quotes[i];
-        double off = fabs(quote->price - median) * 10000;
-        if (!(quote->price > 0) || !(off > limit * median))
-            continue;
-        char when[SCAN_TIME_TEXT];
-        scan_time_text(a->time, when);
-        report_add(a->report, a->symbols, RULE_DEVIATION, quote->place, a->symbol,
-                   "%s at %s: %.10g is %.6g bps from %.10g, the median of %zu sources", name_of(a),
-                   when, quote->price, off / median, median, n);
-    }
+    const double *prices = a->prices;
+    sort_prices(a->prices, n);
+    double median = n % 2 == 1 ? prices[n / 2] : (prices[n / 2 - 1] + prices[n / 2]) / 2;
+    if (deviates(a, prices[0], median) || deviates(a, prices[n - 1], median))
+        report_deviations(a, median, n);
 }
 
 static void end_group(struct across *a)
@@ -128,12 +136,12 @@ static int end_symbol(struct across *a, struct fault *fault)
     return 0;
 }
 
-static int add_step(struct across *a, const struct quote *quote, struct fault *fault)
+static int add_step(struct across *a, const struct across_quote *quote, struct fault *fault)
 {
-    struct last *last = &a->last[quote->source];
+    struct across_last *last = &a->last[report_source(quote->place)];
     bool follows = last->symbol == a->symbol + 1;
     double before = last->price;
-    *last = (struct last){a->symbol + 1, quote->price};
+    *last = (struct across_last){a->symbol + 1, quote->price};
     if (!follows || !a->params->max_jump_mad.on)
         return 0;
     double change = (quote->price - before) / before;
@@ -142,13 +150,13 @@ static int add_step(struct across *a, const struct quote *quote, struct fault *f
 
 /* ---------------------------------------------------------------------- rows */
 
-static void report_duplicate(struct across *a, const struct quote *quote, const struct quote *first)
+static void report_duplicate(struct across *a, report_place place, report_place first)
 {
     char when[SCAN_TIME_TEXT];
     scan_time_text(a->time, when);
-    report_add(a->report, a->symbols, RULE_DUPLICATE, quote->place, a->symbol,
+    report_add(a->report, a->symbols, RULE_DUPLICATE, place, a->symbol,
                "%s at %s stands in line %llu already", name_of(a), when,
-               (unsigned long long)(first->place - a->sources[first->source].base));
+               (unsigned long long)report_line(first));
 }
 
 static int take_row(struct across *a, const struct row *row, struct fault *fault)
@@ -161,11 +169,10 @@ static int take_row(struct across *a, const struct row *row, struct fault *fault
     a->symbol = symbol;
     a->time = row->time;
 
-    struct quote quote = {.place = row_place(row), .price = row->price};
-    quote.source = report_source(a->sources, a->n_sources, quote.place);
-    const struct quote *last = a->n_quotes > 0 ? &a->quotes[a->n_quotes - 1] : NULL;
-    if (last != NULL && last->source == quote.source) {
-        report_duplicate(a, &quote, last);
+    struct across_quote quote = {.place = row_place(row), .price = row->price};
+    const struct across_quote *last = a->n_quotes > 0 ? &a->quotes[a->n_quotes - 1] : NULL;
+    if (last != NULL && report_source(last->place) == report_source(quote.place)) {
+        report_duplicate(a, quote.place, last->place);
         return 0;
     }
     a->quotes[a->n_quotes++] = quote;
@@ -175,56 +182,54 @@ static int take_row(struct across *a, const struct row *row, struct fault *fault
 static bool go_on(void *context)
 {
     const struct across *a = context;
-    return a->progress->tell(a->percent, "Comparing prices...", a->progress->context);
+    return a->go_on(a->done, a->total, a->context);
 }
 
-static int take_rows(struct across *a, struct rows *rows, unsigned from, struct fault *fault)
+int across_check(struct across *a, struct rows *rows, struct fault *fault)
 {
     const struct row *row;
-    for (uint64_t done = 0; rows_next(rows, &row, fault) == 0; done++) {
+    if (rows_sort(rows, fault) != 0)
+        return -1;
+    steps_memory(&a->steps, rows->spare, rows->max_held * sizeof *rows->spare);
+    a->total = rows->total;
+    for (a->done = 0; rows_next(rows, &row, fault) == 0; a->done++) {
         if (row == NULL) {
             end_group(a);
             return end_symbol(a, fault);
         }
         if (take_row(a, row, fault) != 0)
             return -1;
-        if (done % TELL_EVERY == 0) {
-            a->percent = from + (unsigned)((99 - from) * done / rows->total);
-            if (!go_on(a))
-                return fault_set(fault, FAULT_STOPPED, "stopped");
-        }
+        if (a->done % ASK_EVERY == 0 && !go_on(a))
+            return fault_set(fault, FAULT_STOPPED, "stopped");
     }
     return -1;
 }
 
-int across_check(struct rows *rows, const struct params *params,
-                 const struct report_source *sources, size_t n_sources, struct symbols *symbols,
-                 struct report *report, const struct progress *progress, unsigned from,
-                 struct fault *fault)
+int across_init(struct across *a, const struct params *params, size_t n_sources,
+                struct symbols *symbols, struct report *report,
+                bool (*ask)(uint64_t done, uint64_t total, void *context), void *context,
+                struct fault *fault)
 {
-    struct across a = {
+    *a = (struct across){
         .params = params,
-        .sources = sources,
-        .n_sources = n_sources,
         .symbols = symbols,
         .report = report,
-        .progress = progress,
-        .percent = from,
+        .go_on = ask,
+        .context = context,
+        .quotes = calloc(n_sources, sizeof *a->quotes),
+        .prices = calloc(n_sources, sizeof *a->prices),
+        .last = calloc(n_sources, sizeof *a->last),
     };
-    int result = -1;
-    if (rows_sort(rows, fault) != 0)
-        return -1;
-    steps_init(&a.steps, rows->spare, rows->max_held * sizeof *rows->spare, go_on, &a);
-    a.quotes = calloc(n_sources, sizeof *a.quotes);
-    a.prices = calloc(n_sources, sizeof *a.prices);
-    a.last = calloc(n_sources, sizeof *a.last);
-    if (a.quotes != NULL && a.prices != NULL && a.last != NULL)
-        result = take_rows(&a, rows, from, fault);
-    else
-        fault_set(fault, FAULT_SYSTEM, "out of memory");
-    steps_free(&a.steps);
-    free(a.quotes);
-    free(a.prices);
-    free(a.last);
-    return result;
+    steps_init(&a->steps, go_on, a);
+    if (a->quotes == NULL || a->prices == NULL || a->last == NULL)
+        return fault_set(fault, FAULT_SYSTEM, "out of memory");
+    return 0;
+}
+
+void across_free(struct across *a)
+{
+    steps_free(&a->steps);
+    free(a->quotes);
+    free(a->prices);
+    free(a->last);
 }

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libvalidate.la
 libvalidate_la_SOURCES = \
 	src/validate/across.c src/validate/across.h \
 	src/validate/fault.c src/validate/fault.h \
+	src/validate/feed.c src/validate/feed.h \
 	src/validate/params.c src/validate/params.h \
 	src/validate/reader.c src/validate/reader.h \
 	src/validate/report.c src/validate/report.h \

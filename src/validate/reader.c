@@ -1,8 +1,10 @@
 /* reader.c - rows of prices out of the bytes of one CSV source.
  *
  * libcsv knows quotes. Most lines have none, and those are split right where they lie, which is
- * several times as fast: a line that begins a row, ends within the piece at hand and holds
- * neither a quote nor a stray CR. A test holds the one against the other. */
+ * many times as fast: a line behind the header that begins a row, ends within the piece at hand,
+ * is no longer than a field may be, and holds neither a quote nor a stray CR. All else is given to
+ * libcsv. In a split line a field of the usual shape is read in one go with its end; others have
+ * their end looked for first. Fuzzing and a test hold the one way against the other. */
 #include "config.h"
 
 #include "reader.h"
@@ -48,18 +50,14 @@ static void row_begin(struct reader *reader)
 {
     reader->column = 0;
     reader->row.line = reader->line;
-    if (reader->has_symbol)
-        reader->row.symbol_size = 0;
+    reader->row.same_symbol = true;
     for (int kind = 0; kind < READER_KINDS; kind++)
         reader->row.fields[kind].state = FIELD_EMPTY;
 }
 
-void reader_init(struct reader *reader, const char *symbol, size_t symbol_size,
-                 reader_row_fn *emit, void *context)
+void reader_init(struct reader *reader, const char *symbol, size_t symbol_size)
 {
     memset(reader, 0, sizeof *reader);
-    reader->emit = emit;
-    reader->context = context;
     reader->line = 1;
     if (symbol_size > READER_SYMBOL_MAX)
         symbol_size = READER_SYMBOL_MAX + 1;
@@ -109,24 +107,45 @@ static void header_end(struct reader *reader)
     if (missing != NULL)
         refuse(reader, "the header has no %s", missing);
 
-    for (int kind = 0; kind < READER_KINDS; kind++)
-        if (reader->found[kind].column != 0)
-            reader->kinds[reader->found[kind].column - 1] |= KIND_BIT(kind);
+    for (int kind = 0; kind < READER_KINDS; kind++) {
+        size_t column = reader->found[kind].column;
+        if (column != 0)
+            reader->kinds[column - 1] |= KIND_BIT(kind);
+        if (column > reader->n_columns)
+            reader->n_columns = column;
+    }
     reader->has_symbol = reader->found[COLUMN_SYMBOL].column != 0;
     reader->header_read = true;
 }
 
-/* --------------------------------------------------------------------- rows */
+/* ------------------------------------------------------------------- fields */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static void take_symbol(struct reader *reader, const char *text, size_t size)
+{
+    struct reader_row *row = &reader->row;
+    if (size > READER_SYMBOL_MAX)
+        size = READER_SYMBOL_MAX + 1;
+    row->same_symbol = size == row->symbol_size && memcmp(text, row->symbol, size) == 0;
+    if (row->same_symbol)
+        return;
+    row->symbol_size = size;
+    memcpy(row->symbol, text, size);
+    reader->plain_symbol = size > 0 && size <= READER_SYMBOL_MAX && !is_blank(text[0]) &&
+                           !is_blank(text[size - 1]) && memchr(text, ',', size) == NULL;
+}
 
 static void row_field(struct reader *reader, enum reader_column kind, const char *text, size_t size)
 {
-    struct reader_row *row = &reader->row;
+    struct reader_field *field = &reader->row.fields[kind];
     if (kind == COLUMN_SYMBOL) {
-        row->symbol_size = size > READER_SYMBOL_MAX ? READER_SYMBOL_MAX + 1 : size;
-        memcpy(row->symbol, text, row->symbol_size);
+        take_symbol(reader, text, size);
         return;
     }
-    struct reader_field *field = &row->fields[kind];
     if (size == 0)
         return;
     int bad = kind == COLUMN_TIME ? scan_time(text, size, &field->time)
@@ -142,34 +161,21 @@ static void take_field(struct reader *reader, const char *text, size_t size)
         refuse(reader, "a field of over %d bytes", READER_FIELD_MAX);
     if (!reader->header_read) {
         header_field(reader, text, size);
-    } else if (reader->column < READER_COLUMNS && reader->kinds[reader->column] != 0) {
+    } else if (reader->column < reader->n_columns) {
         for (unsigned kinds = reader->kinds[reader->column]; kinds != 0; kinds &= kinds - 1)
             row_field(reader, (enum reader_column)__builtin_ctz(kinds), text, size);
     }
     reader->column++;
 }
 
-static void take_row(struct reader *reader)
+/* A row without that column has no symbol. */
+static void row_end(struct reader *reader)
 {
-    if (reader->error[0] == '\0') {
-        if (!reader->header_read)
-            header_end(reader);
-        else
-            reader->emit(&reader->row, reader->context);
-    }
-    row_begin(reader);
+    if (reader->column < reader->found[COLUMN_SYMBOL].column)
+        take_symbol(reader, "", 0);
 }
 
-static void libcsv_field(void *text, size_t size, void *reader)
-{
-    take_field(reader, text, size);
-}
-
-static void libcsv_row(int end, void *reader)
-{
-    (void)end;
-    take_row(reader);
-}
+/* ------------------------------------------------------------------- libcsv */
 
 /* libcsv keeps these numbers of its states to itself. A test would notice if they changed. */
 enum { LIBCSV_BETWEEN_ROWS = 0, LIBCSV_IN_FIELD = 2 };
@@ -179,43 +185,27 @@ static bool in_row(const struct reader *reader)
     return reader->csv.pstate != LIBCSV_BETWEEN_ROWS;
 }
 
-static bool is_blank(char c)
+static void libcsv_field(void *text, size_t size, void *reader)
 {
-    return c == ' ' || c == '\t';
+    take_field(reader, text, size);
 }
 
-/* Take a whole line as a row. False, with no field taken for good, when libcsv has to. */
-static bool split_line(struct reader *reader, const char *text, size_t size)
+static void libcsv_row(int end, void *context)
 {
-    const char *p = text, *end = text + size;
-    if (size > 0 && end[-1] == '\r')
-        end--;
-    while (p < end && is_blank(*p))
-        p++;
-    if (p == end)
-        return true;
-    for (;;) {
-        while (p < end && is_blank(*p))
-            p++;
-        const char *first = p;
-        while (p < end && *p != ',' && *p != '"' && *p != '\r')
-            p++;
-        if (p < end && *p != ',') {
-            row_begin(reader);
-            return false;
-        }
-        const char *last = p;
-        while (last > first && is_blank(last[-1]))
-            last--;
-        take_field(reader, first, (size_t)(last - first));
-        if (p == end)
-            break;
-        p++;
+    struct reader *reader = context;
+    (void)end;
+    if (reader->error[0] != '\0')
+        return;
+    reader->has_row = reader->header_read;
+    if (reader->header_read) {
+        row_end(reader);
+    } else {
+        header_end(reader);
+        row_begin(reader);
     }
-    take_row(reader);
-    return true;
 }
 
+/* At most one row: the text ends with the first CR or LF in it, which alone can end one. */
 static void give_libcsv(struct reader *reader, const char *text, size_t size)
 {
     if (csv_parse(&reader->csv, text, size, libcsv_field, libcsv_row, reader) != size)
@@ -224,52 +214,159 @@ static void give_libcsv(struct reader *reader, const char *text, size_t size)
         refuse(reader, "a field of over %d bytes", READER_FIELD_MAX);
 }
 
-static int take_lines(struct reader *reader, const char *data, size_t size)
+/* -------------------------------------------------------------------- lines */
+
+static const char *find(const char *from, const char *end, char byte)
 {
-    const char *p = data, *end = data + size;
-    while (p < end && reader->error[0] == '\0') {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        const char *next = lf != NULL ? lf + 1 : end;
-        bool begins = !in_row(reader);
-        if (begins)
-            row_begin(reader);
-        if (!begins || lf == NULL || !reader->header_read ||
-            !split_line(reader, p, (size_t)(lf - p)))
-            give_libcsv(reader, p, (size_t)(next - p));
-        if (lf != NULL)
-            reader->line++;
-        p = next;
-    }
-    return reader->error[0] == '\0' ? 0 : -1;
+    const char *found = memchr(from, byte, (size_t)(end - from));
+    return found != NULL ? found : end;
 }
 
-int reader_feed(struct reader *reader, const char *data, size_t size)
+/* Read a field of the usual shape. Returns its end; NULL: it has another, and nothing is done. */
+static inline const char *plain_field(struct reader *reader, unsigned kinds, const char *text,
+                                      const char *end)
+{
+    struct reader_row *row = &reader->row;
+    const char *behind;
+    if (kinds == KIND_BIT(COLUMN_SYMBOL)) {
+        size_t size = row->symbol_size;
+        if (!reader->plain_symbol || size > (size_t)(end - text) ||
+            memcmp(text, row->symbol, size) != 0)
+            return NULL;
+        behind = text + size;
+        return behind == end || *behind == ',' ? behind : NULL;
+    }
+    if (kinds == KIND_BIT(COLUMN_TIME)) {
+        struct reader_field *field = &row->fields[COLUMN_TIME];
+        behind = scan_plain_time(text, end, &reader->day, &field->time);
+        if (behind != NULL)
+            field->state = FIELD_READ;
+        return behind;
+    }
+    double number;
+    if (kinds == 0 || (behind = scan_plain_number(text, end, &number)) == NULL)
+        return NULL;
+    for (; kinds != 0; kinds &= kinds - 1) {
+        struct reader_field *field = &row->fields[__builtin_ctz(kinds)];
+        field->state = FIELD_READ;
+        field->number = number;
+    }
+    return behind;
+}
+
+/* Whatever shape it has. */
+static const char *any_field(struct reader *reader, const char *text, const char *end)
+{
+    const char *behind = find(text, end, ','), *last = behind;
+    while (text < last && is_blank(*text))
+        text++;
+    while (last > text && is_blank(last[-1]))
+        last--;
+    take_field(reader, text, (size_t)(last - text));
+    return behind;
+}
+
+/* Take a line without quotes as a row. False: it is blank. */
+static bool split_line(struct reader *reader, const char *p, const char *end)
+{
+    const char *first = p;
+    while (first < end && is_blank(*first))
+        first++;
+    if (first == end)
+        return false;
+    while (reader->column < reader->n_columns) {
+        const char *behind = plain_field(reader, reader->kinds[reader->column], p, end);
+        if (behind != NULL)
+            reader->column++;
+        else
+            behind = any_field(reader, p, end);
+        if (behind == end)
+            break;
+        p = behind + 1;
+    }
+    row_end(reader);
+    return true;
+}
+
+/* Where the line at hand ends, when it can be split where it lies; NULL: libcsv has to. */
+static const char *plain_line(struct reader *reader, const char *lf)
+{
+    const char *p = reader->next;
+    if (lf == NULL || !reader->header_read || lf - p > READER_FIELD_MAX)
+        return NULL;
+    if (reader->quote < p)
+        reader->quote = find(p, reader->end, '"');
+    if (reader->cr < p)
+        reader->cr = find(p, reader->end, '\r');
+    if (reader->quote < lf || reader->cr + 1 < lf)
+        return NULL;
+    return reader->cr < lf ? lf - 1 : lf;
+}
+
+/* Take the next line, or what there is of it, or its part up to a CR. */
+static bool take_line(struct reader *reader)
+{
+    const char *p = reader->next;
+    const char *lf = memchr(p, '\n', (size_t)(reader->end - p));
+    const char *end = NULL;
+    if (!in_row(reader)) {
+        row_begin(reader);
+        end = plain_line(reader, lf);
+    }
+    reader->next = lf != NULL ? lf + 1 : reader->end;
+    if (end == NULL) {
+        const char *cr = memchr(p, '\r', (size_t)(reader->next - p));
+        if (cr != NULL)
+            reader->next = cr + 1;
+        reader->has_row = false;
+        give_libcsv(reader, p, (size_t)(reader->next - p));
+    }
+    if (reader->next[-1] == '\n')
+        reader->line++;
+    return end != NULL ? split_line(reader, p, end) : reader->has_row;
+}
+
+enum reader_step reader_next(struct reader *reader)
+{
+    while (reader->next < reader->end) {
+        bool has_row = take_line(reader);
+        if (reader->error[0] != '\0')
+            return READER_FAILED;
+        if (has_row)
+            return READER_ROW;
+    }
+    return reader->error[0] == '\0' ? READER_MORE : READER_FAILED;
+}
+
+void reader_feed(struct reader *reader, const char *data, size_t size)
 {
     static const char bom[3] = "\xef\xbb\xbf";
-    while (reader->bom < 3 && size > 0) {
+    for (; reader->bom < 3 && size > 0; data++, size--) {
         if (*data != bom[reader->bom]) { /* none: what looked like one is the first field's */
-            size_t seen = reader->bom;
+            give_libcsv(reader, bom, reader->bom);
             reader->bom = 3;
-            if (take_lines(reader, bom, seen) != 0)
-                return -1;
             break;
         }
         reader->bom++;
-        data++;
-        size--;
     }
-    return take_lines(reader, data, size);
+    reader->next = data;
+    reader->end = data + size;
+    reader->quote = find(data, reader->end, '"');
+    reader->cr = find(data, reader->end, '\r');
 }
 
-int reader_end(struct reader *reader)
+enum reader_step reader_end(struct reader *reader)
 {
     if (reader->error[0] != '\0')
-        return -1;
+        return READER_FAILED;
+    reader->has_row = false;
     if (reader->csv.quoted && reader->csv.pstate == LIBCSV_IN_FIELD)
         refuse(reader, "a quoted field has no end");
     else
         csv_fini(&reader->csv, libcsv_field, libcsv_row, reader);
     if (!reader->header_read)
         refuse(reader, "empty: a header is missing");
-    return reader->error[0] == '\0' ? 0 : -1;
+    if (reader->error[0] != '\0')
+        return READER_FAILED;
+    return reader->has_row ? READER_ROW : READER_MORE;
 }

@@ -1,6 +1,6 @@
 /* reader.h - rows of prices out of the bytes of one CSV source.
  *
- * Bytes go in as they come, in pieces of any size; rows come out by callback with their fields
+ * Bytes go in as they come, in pieces of any size; rows come out one by one with their fields
  * already read. Nothing is kept but the row at hand, so memory does not grow with the source. */
 #ifndef READER_H
 #define READER_H
@@ -46,40 +46,50 @@ struct reader_field {
 
 struct reader_row {
     uint64_t line; /* where the row begins; the header is line 1 */
+    bool same_symbol; /* as the row before; means nothing in the first one */
     size_t symbol_size; /* may be READER_SYMBOL_MAX + 1: it was longer than that */
     char symbol[READER_SYMBOL_MAX + 1];
     struct reader_field fields[READER_KINDS]; /* COLUMN_SYMBOL's is not used */
 };
 
-typedef void reader_row_fn(const struct reader_row *row, void *context);
-
 struct reader {
-    reader_row_fn *emit;
-    void *context;
+    const char *next, *end; /* what is left of the piece at hand */
+    const char *quote, *cr; /* the first of these from next on; end: there is none */
     struct csv_parser csv;
     uint64_t line; /* of the byte that comes next; lines end with LF */
     unsigned bom;  /* bytes of a byte order mark seen at the beginning; 3: past it */
     bool header_read;
     bool has_symbol;
+    bool has_row;      /* libcsv gave one */
+    bool plain_symbol; /* the row's is what it would be without quotes */
     size_t column;    /* of the field that comes next */
+    size_t n_columns; /* up to the last one that is wanted */
     uint8_t kinds[READER_COLUMNS]; /* bits of enum reader_column, by column of the source */
     struct {
         size_t column; /* + 1; 0: not found yet */
         int rank;      /* the lower, the better the header's name */
     } found[READER_KINDS];
+    struct scan_day day;
     struct reader_row row;
     char error[READER_ERROR]; /* "" while all is well */
 };
 
 /* `symbol` names all rows of a source without a symbol column. */
-void reader_init(struct reader *reader, const char *symbol, size_t symbol_size,
-                 reader_row_fn *emit, void *context);
+void reader_init(struct reader *reader, const char *symbol, size_t symbol_size);
 
-/* Read the next bytes. 0, or -1 with reader->error: the source cannot be read on. */
-int reader_feed(struct reader *reader, const char *data, size_t size);
+/* The next piece of the source, once the last one is used up; it must stay until it is. */
+void reader_feed(struct reader *reader, const char *data, size_t size);
 
-/* The source is at its end: emit what is unfinished. 0, or -1 as reader_feed. */
-int reader_end(struct reader *reader);
+enum reader_step {
+    READER_ROW,  /* reader->row is one, until the next call */
+    READER_MORE, /* the piece is used up */
+    READER_FAILED, /* reader->error: the source cannot be read on */
+};
+
+enum reader_step reader_next(struct reader *reader);
+
+/* The source is at its end: once, for what is unfinished. READER_MORE: nothing is. */
+enum reader_step reader_end(struct reader *reader);
 
 void reader_free(struct reader *reader);
 

@@ -59,19 +59,6 @@ void report_add(struct report *report, struct symbols *symbols, enum rule rule, 
     va_end(args);
 }
 
-size_t report_source(const struct report_source *sources, size_t n_sources, report_place place)
-{
-    size_t low = 0, high = n_sources; /* the last whose base is below the place */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (sources[middle].base < place)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static int worse_first(const void *a, const void *b, void *context)
 {
     const struct symbols *symbols = context;
@@ -114,29 +101,26 @@ out:
     return object;
 }
 
-static json_t *examples_json(const struct report *report, const struct report_source *sources,
-                             size_t n_sources)
+static json_t *examples_json(const struct report *report, char *const *paths)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < report->n_examples; i++) {
         const struct report_example *example = &report->examples[i];
-        const struct report_source *source =
-            &sources[report_source(sources, n_sources, example->place)];
         json_array_append_new(
-            array, json_pack("{s:s, s:I, s:s, s:s}", "file", source->path, "line",
-                             (json_int_t)(example->place - source->base), "rule",
+            array, json_pack("{s:s, s:I, s:s, s:s}", "file", paths[report_source(example->place)],
+                             "line", (json_int_t)report_line(example->place), "rule",
                              rule_names[example->rule], "text", example->text));
     }
     return array;
 }
 
-json_t *report_json(const struct report *report, const struct symbols *symbols,
-                    const struct report_source *sources, size_t n_sources, uint64_t rows)
+json_t *report_json(const struct report *report, const struct symbols *symbols, char *const *paths,
+                    size_t n_sources, uint64_t rows)
 {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "verdict",
                      report->violations == 0 ? "passed" : "failed", "rows", (json_int_t)rows,
                      "symbols", (json_int_t)symbols->n, "sources", (json_int_t)n_sources,
                      "violations", (json_int_t)report->violations, "by_rule", by_rule_json(report),
                      "by_symbol", by_symbol_json(symbols), "examples",
-                     examples_json(report, sources, n_sources));
+                     examples_json(report, paths));
 }

@@ -30,14 +30,25 @@ enum rule {
 #define REPORT_TEXT 256
 #define REPORT_NO_SYMBOL UINT32_MAX
 
-/* A line counted through all sources: the number of lines of the sources before, and the line. */
+/* Where a row begins: the number of its source, and the line in there. */
 typedef uint64_t report_place;
-#define REPORT_PLACE_BITS 40
+#define REPORT_LINE_BITS 34
+#define REPORT_PLACE_BITS 46 /* params.h allows no more sources than these 12 bits count */
 
-struct report_source {
-    const char *path;
-    report_place base; /* the place of its line 0 */
-};
+static inline report_place report_place_of(size_t source, uint64_t line)
+{
+    return (uint64_t)source << REPORT_LINE_BITS | line;
+}
+
+static inline uint32_t report_source(report_place place)
+{
+    return (uint32_t)(place >> REPORT_LINE_BITS);
+}
+
+static inline uint64_t report_line(report_place place)
+{
+    return place & ((UINT64_C(1) << REPORT_LINE_BITS) - 1);
+}
 
 struct report_example {
     report_place place;
@@ -59,12 +70,8 @@ void report_add_list(struct report *report, struct symbols *symbols, enum rule r
                      report_place place, uint32_t symbol, const char *format, va_list args)
     __attribute__((format(printf, 6, 0)));
 
-/* The result as the interface has it; NULL when memory is short. `sources` are in the order of
- * their bases. */
-json_t *report_json(const struct report *report, const struct symbols *symbols,
-                    const struct report_source *sources, size_t n_sources, uint64_t rows);
-
-/* Which source a place is in. */
-size_t report_source(const struct report_source *sources, size_t n_sources, report_place place);
+/* The result as the interface has it; NULL when memory is short. `paths` are the sources'. */
+json_t *report_json(const struct report *report, const struct symbols *symbols, char *const *paths,
+                    size_t n_sources, uint64_t rows);
 
 #endif

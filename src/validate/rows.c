@@ -1,4 +1,4 @@
-/* rows.c - the prices of all sources, put in the order of symbol, time, place. */
+/* rows.c - prices, put in the order of symbol, time, place. */
 #include "config.h"
 
 #include "rows.h"
@@ -10,20 +10,39 @@
 #include <unistd.h>
 
 #define TIME_DIGITS 8
-#define DIGITS (TIME_DIGITS + (64 - REPORT_PLACE_BITS) / 8)
+#define DIGITS (TIME_DIGITS + (64 - REPORT_PLACE_BITS + 7) / 8)
+
+static void begin_held(struct rows *rows)
+{
+    rows->n = 0;
+    rows->n_stretches = 1;
+    rows->by_time = true;
+}
 
 int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
 {
     memset(rows, 0, sizeof *rows);
     rows->file = -1;
-    rows->by_time = rows->by_symbol = true;
     rows->max_held = max_held;
     rows->max_runs = max_held < ROWS_RUNS ? max_held : ROWS_RUNS; /* a merge holds a row of each */
+    size_t max_heap = rows->max_runs > ROWS_STRETCHES ? rows->max_runs : ROWS_STRETCHES;
     rows->held = malloc(max_held * sizeof *rows->held);
     rows->spare = malloc(max_held * sizeof *rows->spare);
-    if (rows->held == NULL || rows->spare == NULL)
+    rows->runs = calloc(max_heap, sizeof *rows->runs);
+    rows->heap = calloc(max_heap, sizeof *rows->heap);
+    if (rows->held == NULL || rows->spare == NULL || rows->runs == NULL || rows->heap == NULL)
         return fault_set(fault, FAULT_SYSTEM, "out of memory");
+    rows_clear(rows);
     return 0;
+}
+
+void rows_clear(struct rows *rows)
+{
+    begin_held(rows);
+    rows->total = 0;
+    rows->n_runs = 0;
+    rows->n_heap = 0;
+    rows->moved = false;
 }
 
 void rows_free(struct rows *rows)
@@ -37,10 +56,10 @@ void rows_free(struct rows *rows)
 }
 
 /* Places tell rows with the same symbol and time apart, so no two are equal. */
-static bool is_before(const struct row *a, const struct row *b)
+static inline bool is_before(const struct row *a, const struct row *b)
 {
-    if (row_symbol(a) != row_symbol(b))
-        return row_symbol(a) < row_symbol(b);
+    if ((a->at ^ b->at) >> REPORT_PLACE_BITS != 0)
+        return a->at < b->at;
     return a->time != b->time ? a->time < b->time : a->at < b->at;
 }
 
@@ -70,7 +89,7 @@ static struct row differences(const struct rows *rows)
  * places need no digits; nor do times that came in order. */
 static void sort_held(struct rows *rows)
 {
-    if (rows->by_symbol)
+    if (rows->n_stretches == 1)
         return;
     struct row differing = differences(rows);
     for (int digit = rows->by_time ? TIME_DIGITS : 0; digit < DIGITS; digit++) {
@@ -96,14 +115,8 @@ static void sort_held(struct rows *rows)
 
 static int end_run(struct rows *rows, struct fault *fault)
 {
-    if (rows->runs == NULL) {
-        rows->runs = calloc(rows->max_runs, sizeof *rows->runs);
-        rows->heap = calloc(rows->max_runs, sizeof *rows->heap);
-        if (rows->runs == NULL || rows->heap == NULL)
-            return fault_set(fault, FAULT_SYSTEM, "out of memory");
-        if (spill_open(&rows->file, fault) != 0)
-            return -1;
-    }
+    if (rows->file < 0 && spill_open(&rows->file, fault) != 0)
+        return -1;
     sort_held(rows);
     uint64_t offset = rows->total - rows->n;
     if (spill_write(rows->file, rows->held, rows->n * sizeof *rows->held,
@@ -120,8 +133,7 @@ static int end_run(struct rows *rows, struct fault *fault)
         rows->runs[rows->n_runs++] = (struct rows_run){.offset = offset, .left = rows->n};
     }
     rows->last_written = rows->held[rows->n - 1];
-    rows->n = 0;
-    rows->by_time = rows->by_symbol = true;
+    begin_held(rows);
     return 0;
 }
 
@@ -129,12 +141,17 @@ int rows_add(struct rows *rows, const struct row *row, struct fault *fault)
 {
     if (rows->n == rows->max_held && end_run(rows, fault) != 0)
         return -1;
-    if (rows->n > 0) {
+    if (rows->n == 0) {
+        rows->stretches[0] = 0;
+    } else {
         const struct row *last = &rows->held[rows->n - 1];
         if (row->time < last->time)
             rows->by_time = false;
-        if (is_before(row, last))
-            rows->by_symbol = false;
+        if (is_before(row, last)) {
+            if (rows->n_stretches < ROWS_STRETCHES)
+                rows->stretches[rows->n_stretches] = rows->n;
+            rows->n_stretches++;
+        }
     }
     rows->held[rows->n++] = *row;
     rows->total++;
@@ -151,82 +168,83 @@ static int fill(struct rows *rows, struct rows_run *run, struct fault *fault)
         return -1;
     run->offset += wanted;
     run->left -= wanted;
-    run->n = wanted;
-    run->next = 0;
+    run->next = run->buffer;
+    run->end = run->buffer + wanted;
     return 0;
-}
-
-static const struct row *front(const struct rows *rows, size_t at)
-{
-    const struct rows_run *run = &rows->runs[rows->heap[at]];
-    return &run->buffer[run->next];
 }
 
 static void sift_down(struct rows *rows, size_t at)
 {
+    struct rows_run **heap = rows->heap, *sinking = heap[at];
     for (;;) {
-        size_t lowest = at;
-        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < rows->n_heap; child++)
-            if (is_before(front(rows, child), front(rows, lowest)))
-                lowest = child;
-        if (lowest == at)
-            return;
-        uint32_t run = rows->heap[at];
-        rows->heap[at] = rows->heap[lowest];
-        rows->heap[lowest] = run;
-        at = lowest;
+        size_t child = 2 * at + 1;
+        if (child >= rows->n_heap)
+            break;
+        if (child + 1 < rows->n_heap && is_before(heap[child + 1]->next, heap[child]->next))
+            child++;
+        if (is_before(sinking->next, heap[child]->next))
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = sinking;
+}
+
+static int open_runs(struct rows *rows, struct fault *fault)
+{
+    if (rows->n > 0 && end_run(rows, fault) != 0)
+        return -1;
+    rows->chunk = rows->max_held / rows->n_runs;
+    for (size_t i = 0; i < rows->n_runs; i++) {
+        rows->runs[i].buffer = rows->held + i * rows->chunk;
+        if (fill(rows, &rows->runs[i], fault) != 0)
+            return -1;
+        rows->heap[rows->n_heap++] = &rows->runs[i];
+    }
+    return 0;
+}
+
+static void open_stretches(struct rows *rows)
+{
+    if (rows->n_stretches > ROWS_STRETCHES) {
+        sort_held(rows);
+        rows->n_stretches = 1;
+    }
+    for (size_t i = 0; i < rows->n_stretches; i++) {
+        size_t end = i + 1 < rows->n_stretches ? rows->stretches[i + 1] : rows->n;
+        rows->runs[i] = (struct rows_run){.next = rows->held + rows->stretches[i],
+                                          .end = rows->held + end};
+        rows->heap[rows->n_heap++] = &rows->runs[i];
     }
 }
 
 int rows_sort(struct rows *rows, struct fault *fault)
 {
-    if (rows->file < 0) {
-        sort_held(rows);
+    if (rows->total == 0)
         return 0;
-    }
-    if (rows->n > 0 && end_run(rows, fault) != 0)
+    if (rows->n_runs == 0)
+        open_stretches(rows);
+    else if (open_runs(rows, fault) != 0)
         return -1;
-    rows->chunk = rows->max_held / rows->n_runs;
-    for (uint32_t i = 0; i < rows->n_runs; i++) {
-        rows->runs[i].buffer = rows->held + i * rows->chunk;
-        if (fill(rows, &rows->runs[i], fault) != 0)
-            return -1;
-        rows->heap[rows->n_heap++] = i;
-    }
     for (size_t at = rows->n_heap; at-- > 0;)
         sift_down(rows, at);
     return 0;
 }
 
-static int next_held(struct rows *rows, const struct row **row)
+int rows_next(struct rows *rows, const struct row **row, struct fault *fault)
 {
-    *row = rows->next < rows->n ? &rows->held[rows->next++] : NULL;
-    return 0;
-}
-
-static int next_merged(struct rows *rows, const struct row **row, struct fault *fault)
-{
-    *row = NULL;
     if (rows->moved) {
-        struct rows_run *run = &rows->runs[rows->heap[0]];
-        if (++run->next == run->n) {
-            if (run->left > 0) {
-                if (fill(rows, run, fault) != 0)
-                    return -1;
-            } else {
+        struct rows_run *run = rows->heap[0];
+        if (++run->next == run->end) {
+            if (run->left == 0)
                 rows->heap[0] = rows->heap[--rows->n_heap];
-            }
+            else if (fill(rows, run, fault) != 0)
+                return -1;
         }
-        if (rows->n_heap > 0)
+        if (rows->n_heap > 1)
             sift_down(rows, 0);
     }
     rows->moved = rows->n_heap > 0;
-    if (rows->moved)
-        *row = front(rows, 0);
+    *row = rows->moved ? rows->heap[0]->next : NULL;
     return 0;
-}
-
-int rows_next(struct rows *rows, const struct row **row, struct fault *fault)
-{
-    return rows->file < 0 ? next_held(rows, row) : next_merged(rows, row, fault);
 }

@@ -1,8 +1,9 @@
-/* rows.h - the prices of all sources, put in the order of symbol, time, place.
+/* rows.h - the prices that are judged beside each other, put in the order of symbol, time, place.
  *
- * Rows are gathered in memory; when that is full they are sorted and written as a run to a
- * temporary file, and at the end the runs are merged. Rows that come ordered by symbol and time
- * make one run and are not sorted at all. Memory: two buffers of max_held rows. */
+ * Rows are gathered in memory. A few stretches that came ordered - one of each source, say - are
+ * merged where they lie; what came otherwise is sorted. When memory is full what is held is written
+ * as a run to a temporary file, and at the end the runs are merged. Rows that all come ordered make
+ * one run. Memory: two buffers of max_held rows. */
 #ifndef ROWS_H
 #define ROWS_H
 
@@ -15,6 +16,7 @@
 
 #define ROWS_HELD 400000
 #define ROWS_RUNS 4096 /* so a limit of 1.6 billion rows to those that come in any order */
+#define ROWS_STRETCHES 16 /* more are sorted: a merge of many is no faster */
 
 struct row {
     uint64_t at; /* symbol << REPORT_PLACE_BITS | place */
@@ -32,26 +34,28 @@ static inline report_place row_place(const struct row *row)
     return row->at & ((UINT64_C(1) << REPORT_PLACE_BITS) - 1);
 }
 
+/* Ordered rows: a stretch of what is held, or a run in the file. */
 struct rows_run {
-    uint64_t offset, left; /* in the file, in rows */
-    struct row *buffer;    /* of the merge: what has been read of it */
-    size_t n, next;
+    const struct row *next, *end; /* in memory */
+    struct row *buffer;           /* of a run: what is read of it goes there */
+    uint64_t offset, left;        /* of a run: the rest in the file, in rows */
 };
 
 struct rows {
-    struct row *held, *spare; /* spare is free for others after rows_sort */
+    struct row *held, *spare; /* spare is free for others from rows_sort to rows_clear */
     size_t max_held, n;
-    size_t next; /* of those held, when there is no file */
     uint64_t total;
-    bool by_time, by_symbol; /* what is held came ordered: by time; by symbol, then time */
-    int file;                /* -1: all is in memory */
+    size_t stretches[ROWS_STRETCHES]; /* where those held begin */
+    size_t n_stretches;               /* may be more than there is room for */
+    bool by_time;                     /* what is held came ordered by time */
+    int file;                         /* -1: none was needed yet */
     struct rows_run *runs;
-    size_t max_runs, n_runs;
+    size_t max_runs, n_runs; /* of the file */
     struct row last_written;
-    uint32_t *heap; /* runs, the one with the lowest row on top */
+    struct rows_run **heap; /* what is merged, the one with the lowest row on top */
     size_t n_heap;
     size_t chunk;   /* rows read at once of a run */
-    bool moved;     /* the top run's row was handed out */
+    bool moved;     /* the top's row was handed out */
 };
 
 /* Each returns 0, or -1 with *fault. */
@@ -62,6 +66,8 @@ int rows_add(struct rows *rows, const struct row *row, struct fault *fault);
 int rows_sort(struct rows *rows, struct fault *fault);
 /* The next in order, valid until the next call; NULL at the end. */
 int rows_next(struct rows *rows, const struct row **row, struct fault *fault);
+/* Begin again with none. */
+void rows_clear(struct rows *rows);
 void rows_free(struct rows *rows);
 
 #endif

@@ -17,17 +17,24 @@
 #define NARROW_BITS 16
 #define BUCKETS (1u << NARROW_BITS)
 
-void steps_init(struct steps *steps, void *memory, size_t size, bool (*go_on)(void *context),
-                void *context)
+void steps_clear(struct steps *steps)
 {
-    memset(steps, 0, sizeof *steps);
-    steps->file = -1;
-    steps->go_on = go_on;
-    steps->context = context;
+    steps->n_held = 0;
+    steps->total = 0;
+}
+
+void steps_init(struct steps *steps, bool (*go_on)(void *context), void *context)
+{
+    *steps = (struct steps){.file = -1, .go_on = go_on, .context = context};
+}
+
+void steps_memory(struct steps *steps, void *memory, size_t size)
+{
     steps->max_held = size / (sizeof *steps->held + sizeof *steps->scratch);
     steps->max_scratch = steps->max_held;
     steps->held = memory;
     steps->scratch = (double *)(steps->held + steps->max_held);
+    steps_clear(steps);
 }
 
 void steps_free(struct steps *steps)
@@ -35,12 +42,6 @@ void steps_free(struct steps *steps)
     free(steps->count);
     if (steps->file >= 0)
         close(steps->file);
-}
-
-void steps_clear(struct steps *steps)
-{
-    steps->n_held = 0;
-    steps->total = 0;
 }
 
 static int spill_held(struct steps *steps, struct fault *fault)

@@ -30,10 +30,10 @@ struct steps {
     void *context;
 };
 
-/* Work in `memory`, the caller's, of `size` bytes. `go_on` is asked now and then where there is
- * much to do; false ends it with FAULT_STOPPED. */
-void steps_init(struct steps *steps, void *memory, size_t size, bool (*go_on)(void *context),
-                void *context);
+/* `go_on` is asked now and then where there is much to do; false ends it with FAULT_STOPPED. */
+void steps_init(struct steps *steps, bool (*go_on)(void *context), void *context);
+/* Begin, in `memory`, the caller's, of `size` bytes. */
+void steps_memory(struct steps *steps, void *memory, size_t size);
 void steps_free(struct steps *steps);
 
 /* Each returns 0, or -1 with *fault. */

@@ -6,7 +6,6 @@
 #include "reader.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,7 +74,7 @@ int32_t symbols_number(struct symbols *symbols, const char *text, size_t size)
         return SYMBOLS_FULL;
     uint32_t number = symbols->n++;
     symbols->all[number].name = (uint32_t)symbols->names_size;
-    symbols->all[number].size = (uint32_t)size;
+    symbols->all[number].size = (uint32_t)size & INT32_MAX;
     memcpy(symbols->names + symbols->names_size, text, size);
     symbols->names[symbols->names_size + size] = '\0';
     symbols->names_size += size + 1;

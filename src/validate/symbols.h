@@ -5,6 +5,7 @@
 #ifndef SYMBOLS_H
 #define SYMBOLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@ struct symbol {
     int64_t newest, last_time; /* in `source`: the greatest, and the last row's */
     uint32_t source;           /* number + 1 of the source that had it last */
     uint32_t name;             /* where it begins in the names */
-    uint32_t size;             /* of the name */
+    uint32_t size : 31;        /* of the name */
+    bool judged : 1;           /* no more rows of it are expected */
 };
 
 struct symbols {

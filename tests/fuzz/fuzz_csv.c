@@ -19,10 +19,10 @@ static void add(struct seen *seen, const void *bytes, size_t size)
         seen->sum = seen->sum * 31 + p[i];
 }
 
-static void emit(const struct reader_row *row, void *context)
+static void see(struct seen *seen, const struct reader_row *row)
 {
-    struct seen *seen = context;
-
+    if (seen->rows > 0)
+        add(seen, &row->same_symbol, sizeof row->same_symbol);
     seen->rows++;
     add(seen, &row->line, sizeof row->line);
     HOLDS(row->symbol_size <= READER_SYMBOL_MAX + 1);
@@ -42,22 +42,24 @@ static void emit(const struct reader_row *row, void *context)
 static int read_in_pieces(const char *bytes, size_t size, size_t piece, struct seen *seen)
 {
     static struct reader reader;
-    int failed = 0;
+    enum reader_step step = READER_MORE;
 
     *seen = (struct seen){0};
-    reader_init(&reader, "ACME", 4, emit, seen);
-    for (size_t at = 0; at < size && !failed; at += piece) {
+    reader_init(&reader, "ACME", 4);
+    for (size_t at = 0; at < size && step != READER_FAILED; at += piece) {
         size_t part = size - at < piece ? size - at : piece;
         char *copy = fuzz_text((const uint8_t *)bytes + at, part);
-        failed = reader_feed(&reader, copy, part);
+        reader_feed(&reader, copy, part);
+        while ((step = reader_next(&reader)) == READER_ROW)
+            see(seen, &reader.row);
         free(copy);
     }
-    if (!failed)
-        failed = reader_end(&reader);
-    HOLDS((failed != 0) == (reader.error[0] != '\0'));
+    if (step != READER_FAILED && (step = reader_end(&reader)) == READER_ROW)
+        see(seen, &reader.row);
+    HOLDS((step == READER_FAILED) == (reader.error[0] != '\0'));
     HOLDS(strnlen(reader.error, sizeof reader.error) < sizeof reader.error);
     reader_free(&reader);
-    return failed;
+    return step == READER_FAILED;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

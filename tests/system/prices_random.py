@@ -96,8 +96,8 @@ def csv_bytes(rng, rows):
     return mark + text.encode("utf-8", "surrogateescape")
 
 
-def make(rng):
-    """([(name, bytes)], params)"""
+def make(rng, orders=("symbol", "time", "none")):
+    """([(name, bytes)], params); each file in one of the orders."""
     symbols = SYMBOLS[: rng.randint(1, len(SYMBOLS))]
     starts = {symbol: rng.uniform(1, 500) for symbol in symbols}
     first = rng.choice([-(10**8), 0, 1_600_000_000, 1_700_000_000])
@@ -105,7 +105,7 @@ def make(rng):
     files = []
     for name in "abcd"[: rng.randint(1, 4)]:
         rows = source_rows(rng, symbols, times, starts)
-        order = rng.choice(["symbol", "time", "none"])
+        order = rng.choice(orders)
         if order == "time":
             rows.sort(key=lambda row: row[0])
         if order == "none":

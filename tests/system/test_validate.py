@@ -32,9 +32,9 @@ def run(*arguments, **keys):
     return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, **keys)
 
 
-def result_of(folder, params=None, *files):
+def result_of(folder, params=None, *files, **keys):
     """The result, without the texts of the examples."""
-    done = run("-r", folder, "-p", json.dumps(params or {}), *files)
+    done = run("-r", folder, "-p", json.dumps(params or {}), *files, **keys)
     assert done.stderr == b"" and done.returncode in (0, 1), done
     result = json.loads(done.stdout)
     assert done.returncode == (0 if result["verdict"] == "passed" else 1)
@@ -73,10 +73,11 @@ def test_files_written_by_hand_give_the_expected_result(case):
     assert result_of(folder, json.loads(params.read_text()) if params.exists() else {}) == expected
 
 
-def test_random_files_give_what_the_reference_gives(private):
+@pytest.mark.parametrize("orders", [["symbol"], ["symbol", "time", "none"]], ids=len)
+def test_random_files_give_what_the_reference_gives(private, orders):
     first = int(os.environ.get("JOBTAB_TEST_SEED", random.randrange(10**9)))
     for seed in range(first, first + int(os.environ.get("JOBTAB_TEST_FILES", 60))):
-        files, params = prices_random.make(random.Random(seed))
+        files, params = prices_random.make(random.Random(seed), orders)
         folder = private / str(seed)
         folder.mkdir()
         for name, data in files:
@@ -243,9 +244,9 @@ def test_wrong_params_are_a_usage_error_that_names_the_field(private):
 # -------------------------------------------------------------------------- memory
 
 
-def large_file(path, order, size):
-    """About `size` bytes of 500 symbols; returns the number of rows. Line 2 comes again at the end,
-    and one price in the middle is no number."""
+def large_file(path, order, size, strays=True):
+    """About `size` bytes of 500 symbols; returns the number of rows. Strays: line 2 comes again at
+    the end, and one price in the middle is no number."""
     symbols = [f"SYM{number:03}" for number in range(500)]
     minutes = max(size // (500 * 22), 100)
     if order == "symbol":
@@ -257,13 +258,13 @@ def large_file(path, order, size):
         if order == "none":
             random.Random(1).shuffle(parts)
     with open(path, "w") as file:
-        file.write("symbol,time,price\nFIRST,1700000000,1\n")
+        file.write("symbol,time,price\n" + "FIRST,1700000000,1\n" * strays)
         for number, part in enumerate(parts):
             file.write(part)
             if number == 250:
-                file.write("MIDDLE,1700000000,x\n")
-        file.write("FIRST,1700000000,1\n")
-    return minutes * 500 + 3
+                file.write("MIDDLE,1700000000,x\n" * strays)
+        file.write("FIRST,1700000000,1\n" * strays)
+    return minutes * 500 + 3 * strays
 
 
 @pytest.mark.skipif(SLOW > 1 or bool(WRAPPER), reason="memory means nothing under instruments")
@@ -299,6 +300,13 @@ def test_more_symbols_than_memory_has_room_for_are_an_error(private):
         file.write("time,symbol,price\n")
         file.writelines(f"1,{number:x},1\n" for number in range(200_001))
     assert error_of(3, "-r", private) == "a.csv: line 200002: more than 200000 symbols"
+
+
+def test_sources_ordered_by_symbol_need_no_temporary_file(private):
+    for name in "abc":
+        large_file(private / f"{name}.csv", "symbol", 8_000_000, strays=False)
+    result = result_of(private, {}, env=dict(os.environ, TMPDIR=str(private / "missing")))
+    assert result["rows"] > 3 * 300_000 and set(result["by_rule"]) == {"jump"}
 
 
 def test_a_full_disk_is_the_system_s_fault(private):

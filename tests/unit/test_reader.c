@@ -34,9 +34,8 @@ static void see_field(struct seen *seen, const struct reader_field *field, bool 
                                    value);
 }
 
-static void see(const struct reader_row *row, void *context)
+static void see(struct seen *seen, const struct reader_row *row)
 {
-    struct seen *seen = context;
     seen->size += (size_t)snprintf(seen->text + seen->size, sizeof seen->text - seen->size,
                                    "%llu [%.*s]", (unsigned long long)row->line,
                                    (int)row->symbol_size, row->symbol);
@@ -54,14 +53,32 @@ static void see(const struct reader_row *row, void *context)
 static void read_in(struct seen *seen, const char *data, size_t size, size_t piece)
 {
     struct reader reader;
+    enum reader_step step = READER_MORE;
+    char symbol[READER_SYMBOL_MAX + 1] = "";
+    size_t symbol_size = SIZE_MAX, at = 0;
     memset(seen, 0, sizeof *seen);
-    reader_init(&reader, "file", 4, see, seen);
-    int bad = 0;
-    for (size_t at = 0; at < size && !bad; at += piece)
-        bad = reader_feed(&reader, data + at, size - at < piece ? size - at : piece);
-    if (!bad)
-        bad = reader_end(&reader);
-    assert_int_equal(bad != 0, reader.error[0] != '\0');
+    reader_init(&reader, "file", 4);
+    while (step != READER_FAILED && at <= size) {
+        step = reader_next(&reader);
+        if (step == READER_MORE && at < size) {
+            size_t part = size - at < piece ? size - at : piece;
+            reader_feed(&reader, data + at, part);
+            at += part;
+        } else if (step == READER_MORE) {
+            step = reader_end(&reader);
+            at = size + 1;
+        }
+        if (step != READER_ROW)
+            continue;
+        const struct reader_row *row = &reader.row;
+        if (symbol_size != SIZE_MAX)
+            assert_int_equal(row->same_symbol, row->symbol_size == symbol_size &&
+                                                   memcmp(row->symbol, symbol, symbol_size) == 0);
+        symbol_size = row->symbol_size;
+        memcpy(symbol, row->symbol, symbol_size);
+        see(seen, row);
+    }
+    assert_int_equal(step == READER_FAILED, reader.error[0] != '\0');
     strcpy(seen->error, reader.error);
     reader_free(&reader);
 }
@@ -121,6 +138,17 @@ static void blanks_around_a_field_do_not_count(void **state)
 {
     (void)state;
     expect("symbol,time,price\n  A A\t, 1 ,\t2  \n", "2 [A A] 1000000000 2\n");
+}
+
+static void the_symbol_of_the_row_before_is_not_mistaken(void **state)
+{
+    (void)state;
+    expect("symbol,time,price\n\" C \",1,2\n C ,1,2\nC,1,2\nCC,1,2\n",
+           "2 [ C ] 1000000000 2\n3 [C] 1000000000 2\n4 [C] 1000000000 2\n5 [CC] 1000000000 2\n");
+    expect("symbol,time,price\n\",\",1,2\n,,\nA,1,2\n\nA\n",
+           "2 [,] 1000000000 2\n3 [] - -\n4 [A] 1000000000 2\n6 [A] - -\n");
+    expect("time,symbol,price\n1,A,2\n1\n1,A\n",
+           "2 [A] 1000000000 2\n3 [] 1000000000 -\n4 [A] 1000000000 -\n");
 }
 
 static void lines_may_end_with_crlf_or_not_at_all(void **state)
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_bar_is_read_with_its_row),
         cmocka_unit_test(quotes_are_taken_off),
         cmocka_unit_test(blanks_around_a_field_do_not_count),
+        cmocka_unit_test(the_symbol_of_the_row_before_is_not_mistaken),
         cmocka_unit_test(lines_may_end_with_crlf_or_not_at_all),
         cmocka_unit_test(a_byte_order_mark_is_skipped),
         cmocka_unit_test(blank_lines_count_but_are_no_rows),

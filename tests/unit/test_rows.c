@@ -215,7 +215,8 @@ static void medians_are_exact_in_memory_and_beyond(void **state)
         void *memory = malloc(size);
         struct steps steps;
         int asked = INT_MAX;
-        steps_init(&steps, memory, size, counted_down, &asked);
+        steps_init(&steps, counted_down, &asked);
+        steps_memory(&steps, memory, size);
         for (int kind = 0; kind < 4; kind++) {
             for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
                 double *values = malloc(sizes[i] * sizeof *values);
@@ -238,7 +239,8 @@ static void a_long_search_can_be_stopped(void **state)
     double median;
     int asked = 3;
     (void)state;
-    steps_init(&steps, memory, sizeof memory, counted_down, &asked);
+    steps_init(&steps, counted_down, &asked);
+    steps_memory(&steps, memory, sizeof memory);
     for (report_place k = 0; k < 1000; k++)
         assert_int_equal(steps_add(&steps, (double)k, k, &fault), 0);
     assert_int_equal(steps_median(&steps, &median, &fault), -1);

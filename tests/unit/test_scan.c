@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -168,9 +169,60 @@ static void a_time_s_text_is_the_same_time(void **state)
     }
 }
 
+/* A text of the usual shape, of which some characters are then others. */
+static size_t nearly_plain(char *text, size_t room, bool time)
+{
+    static const char letters[] = "0123456789999:--TtZz .,+e";
+    int n = time ? snprintf(text, room, "%04ld-%02ld-%02ldT%02ld:%02ld:%02ld%s",
+                            random() % 20 == 0 ? random() % 10000 : 2024, random() % 13,
+                            random() % 3 + 27, random() % 25, random() % 62, random() % 62,
+                            random() % 3 == 0 ? ".5Z" : random() % 2 == 0 ? "Z" : "")
+                 : snprintf(text, room, "%ld%s%0*ld", random() % 1000, random() % 4 ? "." : "",
+                            (int)(random() % 14), random() % 1000);
+    for (long changes = random() % 3; changes > 0; changes--)
+        text[random() % n] = letters[(size_t)random() % (sizeof letters - 1)];
+    return (size_t)(random() % 4 ? n : random() % n + 1);
+}
+
+static void the_short_way_gives_the_same_or_nothing(void **state)
+{
+    static const char nuls[] = "\0\0\0\0\0\0\0\0\0\0\0" "09:30:00Z\n";
+    struct scan_day day = {0};
+    int64_t none;
+    long plain_times = 0, plain_numbers = 0;
+    (void)state;
+    assert_null(scan_plain_time(nuls, nuls + sizeof nuls - 2, &day, &none));
+    srandom(1);
+    for (int i = 0; i < 400000; i++) {
+        char text[80];
+        bool time = i % 2 == 0;
+        size_t size = nearly_plain(text, sizeof text - 1, time);
+        text[size] = random() % 2 ? '\n' : ',';
+        const char *end = text + size + (text[size] == ',' ? 1 : 0);
+        const char *comma = memchr(text, ',', size), *behind;
+        *(char *)end = '\n';
+        size_t field = comma != NULL ? (size_t)(comma - text) : size;
+        int64_t ns = -7, wanted_ns = -8;
+        double number = -7, wanted_number = -8;
+        behind = time ? scan_plain_time(text, end, &day, &ns)
+                      : scan_plain_number(text, end, &number);
+        if (behind == NULL)
+            continue;
+        int bad = time ? scan_time(text, field, &wanted_ns)
+                       : scan_number(text, field, &wanted_number);
+        if (bad || behind != text + field || (time && ns != wanted_ns) ||
+            (!time && memcmp(&number, &wanted_number, sizeof number) != 0))
+            fail_msg("\"%.*s\" is not read as it should", (int)field, text);
+        *(time ? &plain_times : &plain_numbers) += 1;
+    }
+    assert_in_range(plain_times, 20000, 200000);
+    assert_in_range(plain_numbers, 20000, 200000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_short_way_gives_the_same_or_nothing),
         cmocka_unit_test(numbers_are_the_nearest_double),
         cmocka_unit_test(random_decimals_equal_strtod),
         cmocka_unit_test(what_is_no_decimal_is_refused),
