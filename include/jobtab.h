@@ -355,6 +355,15 @@ int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_pa
 int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job,
                      char **params, char **result);
 
+/* The job's version alone: has it changed since it was last read? */
+int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *version);
+
+/* The same as JSON, written from the table straight into `text` as jobtab_job_json does: at most
+ * `size` bytes and a NUL. *length is what is needed; when that is not below `size`, try again with
+ * more. *version is the job's as it is written. Parts of up to 4,064 bytes are copied once. */
+int jobtab_get_json(struct jobtab *table, const struct jobtab_id *id, char *text, size_t size,
+                    size_t *length, uint64_t *version);
+
 struct jobtab_filter {
     uint32_t states;         /* JOBTAB_STATE_BITs; 0 is all */
     const char *kind;        /* or NULL for all */

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define DAY_TEXT 11 /* "2026-11-23T", no NUL */
+
 static int64_t clock_ms(clockid_t id)
 {
     struct timespec now;
@@ -147,26 +149,16 @@ uint64_t random_u64(void)
     return bits;
 }
 
-/* Digits of a number, and what stands behind them. */
-static char *put_digits(char *p, unsigned value, int digits, char behind)
+static inline char *put_pair(char *p, unsigned value)
 {
-    for (int i = digits - 1; i >= 0; i--, value /= 10)
-        p[i] = (char)('0' + value % 10);
-    p[digits] = behind;
-    return p + digits + 1;
+    p[0] = (char)('0' + value / 10);
+    p[1] = (char)('0' + value % 10);
+    return p + 2;
 }
 
-/* Two times stand in every job that is read: gmtime_r, with its lock and its zones, was the most of
- * their cost. Days are counted from March on, so that the leap day is a year's last. */
-void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
+/* "2026-11-23T". Days since 1970; they are counted from March on, so that the leap day is a year's last. */
+static void put_day(int64_t days, char text[DAY_TEXT])
 {
-    int64_t days = time_ms / 86400000;
-    int64_t ms = time_ms % 86400000;
-
-    if (ms < 0) {
-        ms += 86400000;
-        days--;
-    }
     days += 719468; /* since 1 March of the year 0 */
     int64_t era = (days >= 0 ? days : days - 146096) / 146097; /* 400 years */
     unsigned day = (unsigned)(days - era * 146097);
@@ -177,13 +169,43 @@ void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
     /* The format has room for four digits of year: what lies outside is shown as its border. */
     if (shown < 0 || shown > 9999)
         shown = shown < 0 ? 0 : 9999;
+    char *p = put_pair(put_pair(text, (unsigned)shown / 100), (unsigned)shown % 100);
+    *p++ = '-';
+    p = put_pair(p, month < 10 ? month + 3 : month - 9);
+    *p++ = '-';
+    p = put_pair(p, of_year - (153 * month + 2) / 5 + 1);
+    *p = 'T';
+}
+
+/* Two times or more stand in every job that is read, most of them of one day: gmtime_r, with its lock
+ * and its zones, was the most of their cost, and then the day was. */
+void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
+{
+    static _Thread_local struct {
+        int64_t days;
+        char text[DAY_TEXT];
+    } last = {.days = INT64_MIN};
+    int64_t days = time_ms / 86400000;
+    int64_t ms = time_ms % 86400000;
+
+    if (ms < 0) {
+        ms += 86400000;
+        days--;
+    }
+    if (days != last.days) {
+        put_day(days, last.text);
+        last.days = days;
+    }
+    memcpy(text, last.text, DAY_TEXT);
     unsigned rest = (unsigned)ms;
-    char *p = put_digits(text, (unsigned)shown, 4, '-');
-    p = put_digits(p, month < 10 ? month + 3 : month - 9, 2, '-');
-    p = put_digits(p, of_year - (153 * month + 2) / 5 + 1, 2, 'T');
-    p = put_digits(p, rest / 3600000, 2, ':');
-    p = put_digits(p, rest / 60000 % 60, 2, ':');
-    p = put_digits(p, rest / 1000 % 60, 2, '.');
-    put_digits(p, rest % 1000, 3, 'Z');
-    text[JOBTAB_TIME_TEXT - 1] = '\0';
+    char *p = put_pair(text + DAY_TEXT, rest / 3600000);
+    *p++ = ':';
+    p = put_pair(p, rest / 60000 % 60);
+    *p++ = ':';
+    p = put_pair(p, rest / 1000 % 60);
+    *p++ = '.';
+    *p++ = (char)('0' + rest / 100 % 10);
+    p = put_pair(p, rest % 100);
+    *p++ = 'Z';
+    *p = '\0';
 }

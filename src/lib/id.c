@@ -56,54 +56,45 @@ struct jobtab_id id_next(const struct jobtab_id *last, int64_t now)
     return id;
 }
 
-static const char hex[] = "0123456789abcdef";
+/* The value of a hexadecimal digit, DIGIT set; 0 for what is none. */
+#define DIGIT 0x10
+static const uint8_t digits[256] = {
+    ['0'] = 0x10, ['1'] = 0x11, ['2'] = 0x12, ['3'] = 0x13, ['4'] = 0x14, ['5'] = 0x15,
+    ['6'] = 0x16, ['7'] = 0x17, ['8'] = 0x18, ['9'] = 0x19, ['a'] = 0x1a, ['b'] = 0x1b,
+    ['c'] = 0x1c, ['d'] = 0x1d, ['e'] = 0x1e, ['f'] = 0x1f, ['A'] = 0x1a, ['B'] = 0x1b,
+    ['C'] = 0x1c, ['D'] = 0x1d, ['E'] = 0x1e, ['F'] = 0x1f,
+};
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* A hyphen stands before these bytes. */
-static bool hyphen_before(int byte)
-{
-    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
-}
+/* Where the two digits of each byte stand in the text; hyphens stand between. */
+static const uint8_t places[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
 
 void jobtab_id_format(const struct jobtab_id *id, char text[JOBTAB_ID_TEXT])
 {
-    char *p = text;
+    static const char hex[] = "0123456789abcdef";
 
     for (int i = 0; i < 16; i++) {
-        if (hyphen_before(i))
-            *p++ = '-';
-        *p++ = hex[id->bytes[i] >> 4];
-        *p++ = hex[id->bytes[i] & 15];
+        text[places[i]] = hex[id->bytes[i] >> 4];
+        text[places[i] + 1] = hex[id->bytes[i] & 15];
     }
-    *p = '\0';
+    text[8] = text[13] = text[18] = text[23] = '-';
+    text[JOBTAB_ID_TEXT - 1] = '\0';
 }
 
 int jobtab_id_parse(const char *text, struct jobtab_id *id)
 {
     struct jobtab_id parsed;
-    const char *p = text;
+    unsigned all = DIGIT;
 
+    if (strnlen(text, JOBTAB_ID_TEXT) != JOBTAB_ID_TEXT - 1 || text[8] != '-' ||
+        text[13] != '-' || text[18] != '-' || text[23] != '-')
+        goto bad;
     for (int i = 0; i < 16; i++) {
-        if (hyphen_before(i) && *p++ != '-')
-            goto bad;
-        int high = hex_value(*p);
-        int low = high < 0 ? -1 : hex_value(p[1]);
-        if (low < 0)
-            goto bad;
-        parsed.bytes[i] = (uint8_t)(high << 4 | low);
-        p += 2;
+        unsigned high = digits[(uint8_t)text[places[i]]];
+        unsigned low = digits[(uint8_t)text[places[i] + 1]];
+        all &= high & low;
+        parsed.bytes[i] = (uint8_t)(high << 4 | (low & 15));
     }
-    if (*p)
+    if (!all)
         goto bad;
     *id = parsed;
     return JOBTAB_OK;
@@ -127,10 +118,10 @@ int jobtab_token_parse(const char *text, struct jobtab_token *token)
     if (p == text || attempt > UINT32_MAX || *p++ != '-')
         goto bad;
     for (int i = 0; i < 16; i++, p++) {
-        int digit = hex_value(*p);
-        if (digit < 0)
+        unsigned digit = digits[(uint8_t)*p];
+        if (!digit)
             goto bad;
-        secret = secret << 4 | (uint64_t)digit;
+        secret = secret << 4 | (digit & 15);
     }
     if (*p)
         goto bad;

@@ -52,6 +52,10 @@ static bool is_utf8(const char *bytes, size_t size)
     return true;
 }
 
+/* Bytes that stand in a string as they are. */
+static const bool plain_bytes[256] = {
+    [' ' ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true};
+
 /* A JSON string. Bytes that are no UTF-8 become U+FFFD. */
 static void put_string(struct out *out, const char *bytes, size_t size)
 {
@@ -61,8 +65,12 @@ static void put_string(struct out *out, const char *bytes, size_t size)
 
     put(out, "\"", 1);
     while (p < end) {
+        if (plain_bytes[*p]) {
+            p++;
+            continue;
+        }
         size_t n = character(p, (size_t)(end - p));
-        if (n && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
+        if (n > 1) {
             p += n;
             continue;
         }
@@ -165,18 +173,18 @@ size_t jobtab_job_json(const struct jobtab_job *job, const char *params, const c
     put_number(&out, job->max_attempts);
     put_text(&out, job->priority < 0 ? ",\"priority\":-" : ",\"priority\":");
     put_number(&out, (uint64_t)(job->priority < 0 ? -(int64_t)job->priority : job->priority));
-    const struct {
-        const char *name;
-        int64_t time;
-    } times[] = {
-        {",\"created_at\":", job->created_at}, {",\"run_at\":", job->run_at},
-        {",\"started_at\":", job->started_at}, {",\"updated_at\":", job->updated_at},
-        {",\"finished_at\":", job->finished_at}, {",\"expires_at\":", job->expires_at},
-    };
-    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-        put_text(&out, times[i].name);
-        put_time(&out, times[i].time);
-    }
+    put_text(&out, ",\"created_at\":");
+    put_time(&out, job->created_at);
+    put_text(&out, ",\"run_at\":");
+    put_time(&out, job->run_at);
+    put_text(&out, ",\"started_at\":");
+    put_time(&out, job->started_at);
+    put_text(&out, ",\"updated_at\":");
+    put_time(&out, job->updated_at);
+    put_text(&out, ",\"finished_at\":");
+    put_time(&out, job->finished_at);
+    put_text(&out, ",\"expires_at\":");
+    put_time(&out, job->expires_at);
     if (params) {
         put_text(&out, ",\"params\":");
         if (job->params_size)

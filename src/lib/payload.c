@@ -88,6 +88,21 @@ void payload_delete(struct store_txn *txn, const struct jobtab_job *job, enum jo
     }
 }
 
+bool payload_piece(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
+                   struct slice *bytes)
+{
+    uint64_t begin, end;
+
+    payload_range(job, part, &begin, &end);
+    *bytes = (struct slice){.data = "", .size = 0};
+    if (begin == end)
+        return true;
+    if (begin != 0 || end > PAYLOAD_CHUNK)
+        return false;
+    struct key key = key_chunk(&job->id, part, 0);
+    return store_get(txn, STORE_PAYLOAD, key_slice(&key), bytes) && bytes->size == end;
+}
+
 int payload_copy(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
                  uint64_t offset, size_t size, char *bytes)
 {

@@ -24,6 +24,9 @@ void payload_delete(struct store_txn *txn, const struct jobtab_job *job, enum jo
 /* Where the part begins and ends. */
 void payload_range(const struct jobtab_job *job, enum jobtab_part part, uint64_t *begin,
                    uint64_t *end);
+/* True, and *bytes set, when the whole part stands in one piece: the store's, as what a get returns. */
+bool payload_piece(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
+                   struct slice *bytes);
 /* Copy [offset, offset + size), which the range holds. JOBTAB_DAMAGED when a chunk is missing or short. */
 int payload_copy(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
                  uint64_t offset, size_t size, char *bytes);

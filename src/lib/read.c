@@ -118,6 +118,70 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
     return JOBTAB_OK;
 }
 
+int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *version)
+{
+    struct store_txn *txn;
+    struct record record;
+
+    int rc = table_enter(table);
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_load(txn, id, &record, NULL);
+    store_end(txn);
+    if (rc == JOBTAB_OK)
+        *version = record.job.version;
+    return rc;
+}
+
+/* A whole part for a moment: as it stands in the store, else put together in memory, *copy, which the
+ * caller frees. */
+static int whole_part(struct jobtab *table, struct store_txn *txn, const struct jobtab_job *job,
+                      enum jobtab_part part, const char **bytes, char **copy)
+{
+    struct slice piece;
+    uint64_t offset = 0;
+    size_t size;
+
+    *copy = NULL;
+    if (payload_piece(txn, job, part, &piece)) {
+        *bytes = piece.data;
+        return JOBTAB_OK;
+    }
+    int rc = read_part(table, txn, job, part, &offset, SIZE_MAX - 1, copy, &size);
+    *bytes = *copy;
+    return rc;
+}
+
+int jobtab_get_json(struct jobtab *table, const struct jobtab_id *id, char *text, size_t size,
+                    size_t *length, uint64_t *version)
+{
+    struct store_txn *txn;
+    struct record record;
+    const char *params, *result;
+    char *params_copy = NULL, *result_copy = NULL;
+
+    int rc = table_enter(table);
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = table_load(txn, id, &record, NULL);
+    if (!rc)
+        rc = whole_part(table, txn, &record.job, JOBTAB_PARAMS, &params, &params_copy);
+    if (!rc)
+        rc = whole_part(table, txn, &record.job, JOBTAB_RESULT, &result, &result_copy);
+    if (!rc) {
+        *length = jobtab_job_json(&record.job, params, result, text, size);
+        *version = record.job.version;
+    }
+    store_end(txn);
+    free(params_copy);
+    free(result_copy);
+    return rc;
+}
+
 /* ----------------------------------------------------------------------- list */
 
 /* Jobs that have an owner are few and have a database of their own, in the order of ids: what asks

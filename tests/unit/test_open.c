@@ -137,7 +137,7 @@ static int use_inherited(void *context)
     struct jobtab_token token = {1, 1};
     struct jobtab_stat stat;
     struct jobtab_swept swept;
-    char *bytes, *more;
+    char *bytes, *more, text[8];
     size_t n = 1;
     uint64_t seen = 0, records, faults, offset = 0;
     bool any;
@@ -154,6 +154,9 @@ static int use_inherited(void *context)
         jobtab_delete(f->table, &id),
         jobtab_get(f->table, &id, &job),
         jobtab_get_whole(f->table, &id, &job, &bytes, &more),
+        jobtab_version(f->table, &id, &seen),
+        jobtab_get_json(f->table, &id, text, sizeof text, &n, &seen),
+        jobtab_hold(f->table),
         jobtab_read(f->table, &id, JOBTAB_PARAMS, &offset, 1, &bytes, &n),
         jobtab_list(f->table, NULL, &job, &n, NULL, &any),
         jobtab_stat(f->table, &stat, NULL, 0),

@@ -65,6 +65,68 @@ static void a_part_that_is_not_there_is_empty(void **state)
                      JOBTAB_INVALID);
 }
 
+static void the_json_of_a_stored_job_is_written_from_the_table(void **state)
+{
+    static const size_t sizes[] = {2, 80, 500, 4000, 4064, 4065, 9000, 60000};
+    static char params[60000], result[60000], text[300000], expected[300000];
+    struct fixture *f = *state;
+    struct jobtab_token token;
+    struct jobtab_job job;
+    char *its_params, *its_result;
+    uint64_t version;
+    size_t length;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        memset(params, ' ', sizeof params);
+        memset(result, '\n', sizeof result); /* escaped: two bytes for each */
+        params[0] = '1';
+        assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .params = params,
+                                                                  .params_size = sizes[i]},
+                                NULL));
+        job = claim(f, "k", &token);
+        assert_ok(jobtab_finish(f->table, &job.id, &token,
+                                &(struct jobtab_finish){.result = result, .result_size = sizes[i],
+                                                        .format = JOBTAB_TEXT}));
+        assert_ok(jobtab_get_whole(f->table, &job.id, &job, &its_params, &its_result));
+        size_t size = jobtab_job_json(&job, its_params, its_result, expected, sizeof expected);
+        assert_true(size < sizeof expected);
+        free(its_params);
+        free(its_result);
+        assert_ok(jobtab_get_json(f->table, &job.id, text, sizeof text, &length, &version));
+        assert_int_equal(length, size);
+        assert_string_equal(text, expected);
+        assert_true(version == job.version);
+        /* too little room: cut, and told how much it takes */
+        memset(text, '#', 200);
+        assert_ok(jobtab_get_json(f->table, &job.id, text, 100, &length, &version));
+        assert_int_equal(length, size);
+        assert_int_equal(strlen(text), 99);
+        assert_memory_equal(text, expected, 99);
+        assert_int_equal(text[100], '#');
+        assert_ok(jobtab_version(f->table, &job.id, &version));
+        assert_true(version == job.version);
+    }
+    assert_ok(jobtab_delete(f->table, &job.id));
+    assert_int_equal(jobtab_get_json(f->table, &job.id, text, 100, &length, &version),
+                     JOBTAB_NOTFOUND);
+    assert_int_equal(jobtab_version(f->table, &job.id, &version), JOBTAB_NOTFOUND);
+}
+
+static void the_version_of_a_running_job_moves_with_its_reports(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_token token;
+    uint64_t version;
+
+    submit(f, "k");
+    struct jobtab_job job = claim(f, "k", &token);
+    for (uint32_t progress = 1; progress < 5; progress++) {
+        assert_ok(jobtab_report(f->table, &job.id, &token, progress, NULL));
+        assert_ok(jobtab_version(f->table, &job.id, &version));
+        assert_true(version == get(f, &job.id).version && version > job.version);
+    }
+}
+
 /* ----------------------------------------------------------------------- hold */
 
 static int cancel_elsewhere(void *context)
@@ -621,6 +683,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TABLE(any_window_of_a_part_can_be_read),
         WITH_TABLE(a_part_that_is_not_there_is_empty),
+        WITH_TABLE(the_json_of_a_stored_job_is_written_from_the_table),
+        WITH_TABLE(the_version_of_a_running_job_moves_with_its_reports),
         WITH_TABLE(what_is_held_is_as_new_as_what_is_not),
         WITH_TABLE(a_callback_may_read_and_write_within_what_is_held),
         cmocka_unit_test_setup_teardown(held_reads_share_a_snapshot_until_there_is_a_newer_one,

@@ -6,6 +6,10 @@
 #include "etag.h"
 #include "http.h"
 
+/* For a job without much in params and result. With its tag it is just below a quarter of what the
+ * library's pool takes from the system at once, beyond which it would be an allocation of its own. */
+#define JOB_ROOM (1016 - ETAG_TEXT)
+
 static const struct {
     int status;
     const char *reason;
@@ -76,24 +80,48 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
     h2o_send(req, &piece, piece.len > 0, H2O_SEND_STATE_FINAL);
 }
 
+/* `etag` lives as long as the request. */
+static void send_job(struct http *http, h2o_req_t *req, int status, const char *etag,
+                     size_t etag_size, const char *body, size_t size)
+{
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, etag, etag_size);
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-cache"));
+    answer(http, req, status, ANSWER_JSON, body, size);
+}
+
 void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
                 const char *params, const char *result)
 {
     /* Most jobs fit at the first try: it costs one pass over the job and one allocation. */
-    size_t room = 1024 + job->params_size + job->result_size, size;
-    char *memory = answer_memory(req, ETAG_TEXT + room + 1), *etag = memory;
-    char *body = memory + ETAG_TEXT;
+    size_t room = JOB_ROOM + job->params_size + job->result_size, size;
+    char *etag = answer_memory(req, ETAG_TEXT + room + 1), *body = etag + ETAG_TEXT;
 
     size = jobtab_job_json(job, params, result, body, room);
     if (size >= room) {
         body = answer_memory(req, size + 1);
         jobtab_job_json(job, params, result, body, size + 1);
     }
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, etag,
-                   etag_format(job->version, etag));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
-                   H2O_STRLIT("no-cache"));
-    answer(http, req, status, ANSWER_JSON, body, size);
+    send_job(http, req, status, etag, etag_format(job->version, etag), body, size);
+}
+
+void answer_stored(struct http_call *call, int status)
+{
+    char *etag = answer_memory(call->req, ETAG_TEXT + JOB_ROOM), *body = etag + ETAG_TEXT;
+    size_t room = JOB_ROOM, size;
+    uint64_t version;
+    int error;
+
+    while ((error = jobtab_get_json(call->http->table, &call->id, body, room, &size, &version)) ==
+               JOBTAB_OK &&
+           size >= room) {
+        room = size + 1;
+        body = answer_memory(call->req, room);
+    }
+    if (error != JOBTAB_OK)
+        problem_error(call, error, jobtab_why());
+    else
+        send_job(call->http, call->req, status, etag, etag_format(version, etag), body, size);
 }
 
 bool request_header(const h2o_req_t *req, const h2o_token_t *name, h2o_iovec_t *value)

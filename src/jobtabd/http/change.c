@@ -120,17 +120,8 @@ void change_committed(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
 
 static void changed(struct http_call *call, struct change *change)
 {
-    struct jobtab_job job;
-    char *params = NULL, *result = NULL;
-    int error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
-
     (void)change;
-    if (error != JOBTAB_OK)
-        problem_error(call, error, jobtab_why());
-    else
-        answer_job(call->http, call->req, 202, &job, params, result);
-    free(params);
-    free(result);
+    answer_stored(call, 202);
 }
 
 static void deleted(struct http_call *call, struct change *change)

@@ -73,6 +73,9 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
 void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
                 const char *params, const char *result);
 
+/* The job call->id as the table has it now, or the problem with that. */
+void answer_stored(struct http_call *call, int status);
+
 /* The reason phrase of a status that is ours. */
 const char *answer_reason(int status);
 

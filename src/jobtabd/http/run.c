@@ -112,18 +112,9 @@ static void submitted(struct http_call *call, struct change *change)
                        H2O_STRLIT(POLL_SECONDS));
         answer_job(call->http, call->req, 202, job,
                    op->submit.params != NULL ? op->submit.params : "", "");
-        return;
+    } else {
+        answer_stored(call, 200);
     }
-
-    struct jobtab_job now;
-    char *params = NULL, *result = NULL;
-    int error = jobtab_get_whole(call->http->table, &call->id, &now, &params, &result);
-    if (error != JOBTAB_OK)
-        problem_error(call, error, jobtab_why());
-    else
-        answer_job(call->http, call->req, 200, &now, params, result);
-    free(params);
-    free(result);
 }
 
 void http_run(struct http_call *call)

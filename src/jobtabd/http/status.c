@@ -1,7 +1,7 @@
 /* status.c - one job: its state, its result, its log.
  *
- * GET /status/{id} is what the world polls. Nothing here parses, and a request that asks whether
- * anything is new is answered from the record alone. */
+ * GET /status/{id} is what the world polls. Nothing is parsed or allocated for it but in the request's
+ * pool, and a request that asks whether anything is new is answered from the job's version. */
 #include <stdlib.h>
 
 #include "etag.h"
@@ -25,25 +25,17 @@ static bool not_modified(struct http_call *call, const char *tag)
 
 void http_status(struct http_call *call)
 {
-    struct jobtab_job job;
-    char *params = NULL, *result = NULL, tag[ETAG_TEXT];
     h2o_iovec_t known;
-    int error;
+    uint64_t version;
+    char tag[ETAG_TEXT];
 
     if (request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known) &&
-        jobtab_get(call->http->table, &call->id, &job) == JOBTAB_OK) {
-        etag_format(job.version, tag);
+        jobtab_version(call->http->table, &call->id, &version) == JOBTAB_OK) {
+        etag_format(version, tag);
         if (not_modified(call, tag))
             return;
     }
-    error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
-    if (error != JOBTAB_OK) {
-        problem_error(call, error, jobtab_why());
-        return;
-    }
-    answer_job(call->http, call->req, 200, &job, params, result);
-    free(params);
-    free(result);
+    answer_stored(call, 200);
 }
 
 /* There is nothing to send yet, or there will never be. */
