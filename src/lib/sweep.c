@@ -16,6 +16,13 @@ struct found {
     enum what what;
 };
 
+/* What the kernel said of a pid. One process owns many jobs, and asking costs three system calls. */
+#define ANSWERS 64
+struct answer {
+    int32_t pid; /* 0: none */
+    uint64_t start_time;
+};
+
 struct search {
     struct jobtab *table;
     struct store_txn *txn;
@@ -23,6 +30,7 @@ struct search {
     struct found *found;
     uint32_t n, budget;
     struct jobtab_swept *swept;
+    struct answer answers[ANSWERS];
 };
 
 static void note_next(struct jobtab_swept *swept, int64_t instant)
@@ -61,15 +69,25 @@ static void find_instants(struct search *search, enum store_db db, enum what wha
     store_cursor_end(cursor);
 }
 
+static uint64_t start_of(struct answer *answers, int32_t pid)
+{
+    struct answer *answer = &answers[(uint32_t)pid % ANSWERS];
+
+    if (answer->pid != pid)
+        *answer = (struct answer){.pid = pid, .start_time = process_start(pid)};
+    return answer->start_time;
+}
+
 /* The kernel vouches for a local owner; for a remote one its lease does. Nothing of another boot is
  * alive. */
-static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now)
+static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now,
+                       struct answer *answers)
 {
     if (!boot_same(&hot->boot, boot))
         return true;
     if (hot->lease)
         return hot->lease <= now || (hot->deadline && hot->deadline <= now);
-    return process_start(hot->owner.pid) != hot->owner.start_time || !hot->owner.start_time;
+    return !hot->owner.start_time || start_of(answers, hot->owner.pid) != hot->owner.start_time;
 }
 
 static void find_lost(struct search *search)
@@ -83,7 +101,7 @@ static void find_lost(struct search *search)
     for (; found; found = store_next(cursor, &key, &value)) {
         if (!key_id_of(key, sizeof id.bytes, &id) || hot_decode(value, &hot))
             continue; /* damage: verify names it */
-        if (owner_gone(&hot, &search->table->boot, search->boot)) {
+        if (owner_gone(&hot, &search->table->boot, search->boot, search->answers)) {
             if (!add(search, &id, LOST))
                 break;
         } else if (hot.lease) {
@@ -96,7 +114,8 @@ static void find_lost(struct search *search)
 }
 
 /* Under the writer's lock: is it still so? Then do it. */
-static int sweep_one(struct edit *edit, const struct found *found, struct jobtab_swept *swept)
+static int sweep_one(struct edit *edit, const struct found *found, struct answer *answers,
+                     struct jobtab_swept *swept)
 {
     struct record old, record;
     struct hot hot;
@@ -124,7 +143,7 @@ static int sweep_one(struct edit *edit, const struct found *found, struct jobtab
         return JOBTAB_OK;
     case LOST:
         if (!state_owned(job->state) ||
-            !owner_gone(&hot, &edit->table->boot, edit->boot))
+            !owner_gone(&hot, &edit->table->boot, edit->boot, answers))
             return JOBTAB_OK;
         rc = end_lost(edit, &old, &record, &hot);
         swept->cancelled += job->state == JOBTAB_CANCELLED;
@@ -137,6 +156,7 @@ static int sweep_one(struct edit *edit, const struct found *found, struct jobtab
 
 static int sweep_found(struct jobtab *table, const struct search *search)
 {
+    struct answer answers[ANSWERS] = {{.pid = 0}}; /* fresh ones: a process may have come or gone */
     struct edit edit;
     int rc = edit_begin(table, &edit);
 
@@ -144,7 +164,7 @@ static int sweep_found(struct jobtab *table, const struct search *search)
         return rc;
     for (uint32_t i = 0; i < search->n && !store_error(edit.txn); i++) {
         /* A damaged job must not keep the others from their time. */
-        int one = sweep_one(&edit, &search->found[i], search->swept);
+        int one = sweep_one(&edit, &search->found[i], answers, search->swept);
         rc = rc ? rc : one;
     }
     if (rc && !store_error(edit.txn))

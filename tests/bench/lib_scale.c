@@ -25,7 +25,7 @@
 #define RARE     50
 #define PAGE     100
 #define DRAW     1000   /* random ids that are drawn before they are timed */
-#define TOUCH    32     /* of so many jobs one is read before reads are timed: this maps their pages */
+#define TOUCH    32     /* of so many jobs one is read before reads are timed: pages are mapped */
 #define SAMPLES  100000 /* durations kept */
 #define KIND     "scale"
 #define KIND_TWO "other"
