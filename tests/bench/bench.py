@@ -24,7 +24,7 @@ import time
 import harness
 import report
 
-FORMS = {"short": {"seconds": 1.0, "rounds": (2, 5), "budget": 280},
+FORMS = {"short": {"seconds": 0.6, "rounds": (2, 5), "budget": 280},
          "long": {"seconds": 4.0, "rounds": (5, 9), "budget": 3600}}
 
 

@@ -14,7 +14,7 @@ const { Queue, Worker } = require('bullmq');
 
 const IN_FLIGHT = 64;
 const CONCURRENCY = 64;
-const WARM_UP = 0.3;
+const WARM_UP = 0.5; // seconds; V8 compiles what runs often
 const [mode, port, seconds] = process.argv.slice(2).map((word, i) => (i ? +word : word));
 const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null };
 const name = 'bench';

@@ -15,11 +15,11 @@ in rounds and hands the samples to report.py. To add a row:
                 goals=[Goal("libjobtab", over="mdb_get", at_most=1.5)],
                 better="lower")]
 
-A measure is called once a round with (bench, folder). It takes bench.seconds of measuring (one
-second in the short form: the rows of all files together must end within five minutes, in three
-rounds) and what it needs to start and stop. `folder` belongs to the row and stays through
-all rounds; bench.fresh(folder, "name") gives an empty folder in it, and what many rows need is made
-by bench.once(). Who cannot be measured raises CannotRun(reason): the table shows it. Who measures
+A measure is called once a round with (bench, folder). It takes bench.seconds of measuring (0.6 in
+the short form: the rows of all files together must end within five minutes, in three rounds) and
+what it needs to start and stop. `folder` belongs to the row and stays through all rounds;
+bench.fresh(folder, "name") gives an empty folder in it, and what many rows need is made by
+bench.once(). Who cannot be measured raises CannotRun(reason): the table shows it. Who measures
 something wrong (an error answer, a missing job) raises Failed: the table shows it and the
 benchmark's exit is 1. A program of ours is C, prints one line of JSON as its last line, and is
 named in local.mk's bench_programs. A server's settings stand in peers.py, and nowhere else.
@@ -218,7 +218,7 @@ class Bench:
         self.folder = folder      # of this run; removed at its end
         self.form = form          # "short" or "long"
         self.seconds = seconds    # of one sample
-        self.warm_up = 0.3        # before it, where there is something to warm up
+        self.warm_up = 0.2        # before it, where there is something to warm up
         self._made = {}
 
     def program(self, name):

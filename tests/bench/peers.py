@@ -24,9 +24,10 @@ error_log = "stderr"
 access_log = "off"
 default_kind = "noop"
 listen "127.0.0.1:{port}" {{ }}
-table "{table}" {{ map_size = 8g  max_jobs = 20000000 }}
+table "{table}" {{ map_size = {map_size}  max_jobs = {max_jobs} }}
 {kinds}
 """
+ROOM = {"map_size": "8g", "max_jobs": 20_000_000}
 NOOP = 'kind "noop" { command = {"/bin/true"} }'
 
 REDIS = {"save": "", "appendonly": "yes", "appendfsync": "always",
@@ -63,8 +64,9 @@ def told(settings):
 
 
 def jobtabd_told(runners=0):
-    return (f"worker_processes={WORKERS} runner_processes={runners}, durability as always: "
-            "answered after the commit is on disk")
+    room = " ".join(f"{key}={value}" for key, value in ROOM.items())
+    return (f"worker_processes={WORKERS} runner_processes={runners} access_log=off {room}; all else "
+            "as by default, answered after the commit is on disk")
 
 
 def ready(port):
@@ -84,7 +86,7 @@ def jobtabd(bench, folder, table, runners=0, kinds=NOOP):
     with open(conf, "w") as out:
         out.write(JOBTABD.format(workers=WORKERS, runners=runners, folder=folder, port=port,
                                  table=table, kinds=kinds,
-                                 user=user()))
+                                 user=user(), **ROOM))
     argv = [bench.program("jobtabd"), "-c", conf]
     with running("jobtabd", argv, folder, lambda: ready(port)) as process:
         yield port, process
@@ -111,6 +113,13 @@ def fill_redis(bench, port, keys, value):
                           stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0 or b"errors: 0" not in done.stdout:
         raise Failed(f"redis-cli --pipe: {done.stdout.decode()[-500:]}")
+
+
+def redis_misses(bench, port):
+    """GETs that found nothing."""
+    done = subprocess.run([bench.tool("redis-cli", "redis-tools"), "-p", str(port), "info",
+                           "stats"], stdout=subprocess.PIPE, check=True, text=True)
+    return int(re.search(r"keyspace_misses:(\d+)", done.stdout)[1])
 
 
 @contextlib.contextmanager

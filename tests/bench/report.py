@@ -99,8 +99,7 @@ def goal_name(goal):
 
 
 def goal_bound(goal):
-    return f"<= {figure(goal['at_most'])}" if goal["at_least"] is None \
-        else f">= {figure(goal['at_least'])}"
+    return f"<= {goal['at_most']:g}" if goal["at_least"] is None else f">= {goal['at_least']:g}"
 
 
 def goal_line(goal):
@@ -141,7 +140,8 @@ def lines(result):
         yield from wrapped(f"{name} ({', '.join(keys)}): {settings}", "  ")
     yield ""
     yield "cpu us: the server's processor time an operation. client: the share of one core that a"
-    yield "thread of the load generator used. Medians of the rounds, ratios taken within a round."
+    yield "thread of the load generator used, which shares the cores with what it measures. Medians of"
+    yield "the rounds, ratios taken within a round."
     if facts["others"] > BUSY:
         yield f"Others used {facts['others']:.0%} of the processors meanwhile: the ratios are worth " \
               "little, the rates nothing."

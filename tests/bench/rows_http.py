@@ -139,7 +139,11 @@ def get_redis(connections):
         fresh = bench.fresh(folder, "redis")
         with peers.redis(bench, fresh, peers.REDIS_MEMORY) as (port, process):
             peers.fill_redis(bench, port, JOBS, value)
-            return redis_benchmark(bench, process, port, connections, "-t", "get", "-r", str(JOBS))
+            sample = redis_benchmark(bench, process, port, connections, "-t", "get", "-r",
+                                     str(JOBS))
+            if peers.redis_misses(bench, port):
+                raise Failed(f"{peers.redis_misses(bench, port)} keys were not there")
+            return sample
     return measure
 
 

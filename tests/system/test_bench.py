@@ -74,6 +74,15 @@ def test_a_side_that_cannot_be_measured_says_why_and_leaves_the_others(tmp_path,
     assert result["rows"][0]["sides"][0]["samples"] == [7, 7]
 
 
+def test_a_peer_that_may_not_be_installed_says_how_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(command.os, "getuid", lambda: 1000)
+    row = Row("r", "work", [Side("a", gives(rate(7))),
+                            Side("b", gives(rate(7)), packages=("no-such-peer",))])
+    command.install([row], tmp_path / "log")
+    text = "\n".join(report.lines(result_of(tmp_path, row)))
+    assert "not measured: not installed: apt-get install no-such-peer" in text
+
+
 def test_a_load_generator_at_its_limit_is_named(tmp_path):
     row = Row("r", "work", [Side("fast", gives(rate(7, client=0.91))),
                             Side("slow", gives(rate(7, client=0.89)))])
