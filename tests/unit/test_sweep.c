@@ -4,6 +4,7 @@
 #include "clock.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
 
@@ -32,6 +33,7 @@ static struct owner start_owner(struct fixture *f, const char *kind, int claims)
     if (pid == 0) {
         struct jobtab *table;
         struct jobtab_token token;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
         int rc = jobtab_open(f->dir, NULL, &table);
         for (int i = 0; i < claims; i++)
             rc = rc ? rc : jobtab_claim(table, kind, &token, NULL);
