@@ -1,19 +1,26 @@
 /* apply.c - the one way in: n operations, one durable transaction, one result each. */
 #include "error.h"
+#include "lead.h"
 #include "verbs.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct {
-    int (*check)(const struct jobtab_op *op);
+    int (*check)(const struct jobtab_op *op);       /* its fields */
+    int (*check_bytes)(const struct jobtab_op *op); /* what takes time: the JSON in it */
     int (*apply)(struct edit *edit, struct jobtab_op *op);
 } verbs[JOBTAB_VERBS] = {
-    [JOBTAB_SUBMIT] = {check_submit, do_submit}, [JOBTAB_CLAIM] = {check_claim, do_claim},
-    [JOBTAB_REPORT] = {check_report, do_report}, [JOBTAB_RENEW] = {check_renew, do_renew},
-    [JOBTAB_LOG] = {check_log, do_log},          [JOBTAB_FINISH] = {check_finish, do_finish},
-    [JOBTAB_RELEASE] = {NULL, do_release},       [JOBTAB_CANCEL] = {NULL, do_cancel},
-    [JOBTAB_RETRY] = {NULL, do_retry},           [JOBTAB_DELETE] = {NULL, do_delete},
+    [JOBTAB_SUBMIT] = {check_submit, check_params, do_submit},
+    [JOBTAB_CLAIM] = {check_claim, NULL, do_claim},
+    [JOBTAB_REPORT] = {check_report, NULL, do_report},
+    [JOBTAB_RENEW] = {check_renew, NULL, do_renew},
+    [JOBTAB_LOG] = {check_log, NULL, do_log},
+    [JOBTAB_FINISH] = {check_finish, check_result, do_finish},
+    [JOBTAB_RELEASE] = {NULL, NULL, do_release},
+    [JOBTAB_CANCEL] = {NULL, NULL, do_cancel},
+    [JOBTAB_RETRY] = {NULL, NULL, do_retry},
+    [JOBTAB_DELETE] = {NULL, NULL, do_delete},
 };
 
 void give_job(struct jobtab_op *op, const struct record *record)
@@ -28,8 +35,7 @@ static void set_result(struct jobtab_op *op, int result)
     snprintf(op->why, sizeof op->why, "%s", result ? jobtab_why() : "");
 }
 
-/* Refuse what is wrong in itself. True when something is left to do. */
-static bool check_all(struct jobtab_op *ops, size_t n)
+bool ops_check(struct jobtab_op *ops, size_t n, bool bytes)
 {
     bool any = false;
 
@@ -42,10 +48,24 @@ static bool check_all(struct jobtab_op *ops, size_t n)
             rc = fail(JOBTAB_INVALID, "verb: there is no %d", (int)ops[i].verb);
         else if (verbs[ops[i].verb].check)
             rc = verbs[ops[i].verb].check(&ops[i]);
+        if (!rc && bytes && verbs[ops[i].verb].check_bytes)
+            rc = verbs[ops[i].verb].check_bytes(&ops[i]);
         set_result(&ops[i], rc);
         any |= rc == JOBTAB_OK;
     }
     return any;
+}
+
+int ops_apply(struct edit *edit, struct jobtab_op *ops, size_t n)
+{
+    for (size_t i = 0; i < n && !store_error(edit->txn); i++) {
+        if (ops[i].result)
+            continue;
+        fail_clear();
+        set_result(&ops[i], verbs[ops[i].verb].apply(edit, &ops[i]));
+        edit->repeated |= ops[i].repeated;
+    }
+    return store_error(edit->txn);
 }
 
 /* Nothing was done: all operations share the reason. */
@@ -58,37 +78,14 @@ static int fail_all(struct jobtab_op *ops, size_t n, int rc)
 
 int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n)
 {
-    struct edit edit;
-    bool repeated = false;
     int rc = table_enter(table);
 
     if (!rc && n > JOBTAB_APPLY_MAX)
         rc = fail(JOBTAB_INVALID, "operations: %zu is above %d", n, JOBTAB_APPLY_MAX);
-    if (rc)
-        return fail_all(ops, n, rc);
-    if (!check_all(ops, n))
+    if (!rc && !ops_check(ops, n, true))
         return JOBTAB_OK;
-    store_pause(table->store);
-    rc = edit_begin(table, &edit);
-    if (rc)
-        return fail_all(ops, n, rc);
-    for (size_t i = 0; i < n; i++) {
-        if (ops[i].result)
-            continue;
-        fail_clear();
-        set_result(&ops[i], verbs[ops[i].verb].apply(&edit, &ops[i]));
-        repeated |= ops[i].repeated;
-        rc = store_error(edit.txn);
-        if (rc) {
-            edit_drop(&edit);
-            return fail_all(ops, n, rc);
-        }
-    }
-    /* A repeat is acknowledged as durable, and with nothing else to commit nothing would make sure. */
-    if (repeated && !edit.changed)
-        rc = store_sync(table->store);
-    int committed = edit_commit(&edit);
-    rc = rc ? rc : committed;
+    if (!rc)
+        rc = lead_apply(table, ops, n);
     if (rc)
         return fail_all(ops, n, rc);
     fail_clear();

@@ -1,26 +1,38 @@
-/* bell.h - how a commit wakes those who wait, in any process: futex words in a small shared file.
+/* bell.h - how a commit wakes those who wait, in any process: futex words in the shared file.
  *
- * Nothing here is needed to read the table, and all of it is made anew at the first open after a
- * boot. A process may be killed at any instruction: what it leaves behind (a waiter counted that no
- * longer waits, a writer's mark) costs a system call, never a wake-up.
+ * A process may be killed at any instruction: what it leaves behind (a waiter counted that no
+ * longer waits) costs a system call, never a wake-up.
  */
 #ifndef BELL_H
 #define BELL_H
 
-#include "turn.h"
+#include "jobtab.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bell;
+/* Kinds that have a word of their own; those beyond share the last, and all its waiters wake. */
+#define BELL_WORDS 64
 
-/* Map the bell of the table in `dir`, making it if there is none or it is of an earlier boot. The
- * caller holds the open lock. */
-int bell_open(const char *dir, uint64_t version, struct bell **bell);
-void bell_close(struct bell *bell);
+struct word {
+    _Atomic uint32_t value; /* the futex */
+    _Atomic uint32_t waiters;
+    char kind[JOBTAB_KIND_MAX + 1];
+    _Atomic uint8_t named; /* set after kind is written, never unset */
+    char pad[64 - 8 - JOBTAB_KIND_MAX - 2];
+};
 
-/* Whose turn it is to write. */
-struct turn *bell_turn(struct bell *bell);
+/* A part of the shared file; all zero to begin with. Words that are written by different events lie in
+ * different cache lines. */
+struct bell {
+    _Atomic uint64_t version;
+    _Atomic uint32_t changed; /* futex: counts rings */
+    _Atomic uint32_t waiters;
+    _Atomic uint32_t naming; /* id of the thread that names a word */
+    char pad[44];
+    struct word words[BELL_WORDS];
+};
 
 /* The newest version that was announced. */
 uint64_t bell_version(const struct bell *bell);

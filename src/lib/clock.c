@@ -80,25 +80,44 @@ bool boot_same(const struct boot *a, const struct boot *b)
     return a->high == b->high && a->low == b->low;
 }
 
-uint64_t process_start(int32_t pid)
+/* State and start time of a process as /proc has them; false when there is none. */
+static bool read_process(int32_t pid, char *state, uint64_t *start)
 {
     char path[32], text[1024];
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (!read_small(path, text, sizeof text))
-        return 0;
+        return false;
     /* The name, field 2, may hold anything: fields are counted from its closing parenthesis. */
     char *field = strrchr(text, ')');
-    if (!field || field[1] != ' ' || field[2] == 'Z' || field[2] == 'X')
-        return 0;
+    if (!field || field[1] != ' ')
+        return false;
     field += 2; /* at field 3 */
+    *state = *field;
     for (int n = 3; n < 22; n++) {
         field = strchr(field, ' ');
         if (!field)
-            return 0;
+            return false;
         field++;
     }
-    return strtoull(field, NULL, 10);
+    *start = strtoull(field, NULL, 10);
+    return true;
+}
+
+uint64_t process_start(int32_t pid)
+{
+    uint64_t start;
+    char state;
+
+    return read_process(pid, &state, &start) && state != 'Z' && state != 'X' ? start : 0;
+}
+
+bool process_stopped(int32_t pid, uint64_t start)
+{
+    uint64_t began;
+    char state;
+
+    return read_process(pid, &state, &began) && began == start && (state == 'T' || state == 't');
 }
 
 /* The pid in a page that the kernel hands to a child zeroed; NULL where it cannot. */

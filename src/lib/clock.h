@@ -23,6 +23,9 @@ uint64_t process_start(int32_t pid);
  * that shares its parent's memory (vfork), and may call nothing, would get the parent's. */
 int32_t process_self(void);
 
+/* That process was stopped, by a signal or a debugger. */
+bool process_stopped(int32_t pid, uint64_t start);
+
 uint64_t random_u64(void);
 
 #endif

@@ -10,23 +10,11 @@
 
 int edit_begin(struct jobtab *table, struct edit *edit)
 {
-    struct turn *turn = bell_turn(table->bell);
-    bool died;
-
     memset(edit, 0, sizeof *edit);
     edit->table = table;
-    int rc = turn_take(turn, &died);
+    int rc = store_write(table->store, &edit->txn);
     if (rc)
         return rc;
-    /* A writer that died inside its commit may have left what can be seen and is not on disk. */
-    if (died)
-        rc = store_sync(table->store);
-    if (!rc)
-        rc = store_write(table->store, &edit->txn);
-    if (rc) {
-        turn_give(turn);
-        return rc;
-    }
     rc = table_totals(edit->txn, &edit->totals);
     if (!rc)
         rc = table_settings(edit->txn, &edit->settings);
@@ -40,7 +28,6 @@ int edit_begin(struct jobtab *table, struct edit *edit)
 void edit_drop(struct edit *edit)
 {
     store_end(edit->txn);
-    turn_give(bell_turn(edit->table->bell));
     free(edit->kinds);
 }
 
@@ -99,12 +86,15 @@ static void flush(struct edit *edit)
 
 int edit_commit(struct edit *edit)
 {
-    struct bell *bell = edit->table->bell;
+    struct bell *bell = &edit->table->shared->bell;
+    int rc = JOBTAB_OK;
 
     if (edit->changed)
         flush(edit);
-    int rc = store_commit(edit->txn);
-    turn_give(bell_turn(bell));
+    else if (edit->repeated && !store_error(edit->txn))
+        rc = store_sync(edit->table->store);
+    int committed = store_commit(edit->txn);
+    rc = rc ? rc : committed;
     /* After the commit: who is woken by the bell finds what it rang for. */
     if (!rc && edit->changed) {
         bell_ring(bell, edit->totals.sequence);

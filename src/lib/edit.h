@@ -1,7 +1,7 @@
 /* edit.h - one writing transaction over the table: the only place that keeps a record, its indexes,
  * the counts and the change feed in step.
  *
- * Born:  edit_begin, which waits for the writer that is.
+ * Born:  edit_begin, by whoever has the lead (lead.h).
  * Life:  verbs load a job, change a copy, and hand old and new to edit_put.
  * Ends:  edit_commit, durable, then the bell; or edit_drop, and nothing happened.
  */
@@ -29,7 +29,9 @@ struct edit {
     struct totals totals;
     struct edit_kind *kinds;
     size_t n_kinds, room;
+    const struct jobtab_owner *self; /* for whom: owner of what it claims */
     bool changed;
+    bool repeated; /* an old change is acknowledged as durable once more: the commit makes sure */
 };
 
 int edit_begin(struct jobtab *table, struct edit *edit);

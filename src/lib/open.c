@@ -1,11 +1,11 @@
 /* open.c - opening a table: one opener at a time on a machine, one handle a process.
  *
  * Under an flock on `open.lock`: the store (whose own opening has races that lose commits), the bounds
- * and policies that this opener brings, the bell. The lock is the kernel's and dies with its
+ * and policies that this opener brings, the shared file. The lock is the kernel's and dies with its
  * holder, so an opener killed at any instruction leaves the next one a sound table.
  */
-#include "edit.h"
 #include "error.h"
+#include "lead.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,17 +222,18 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
     store_end(txn);
     if (rc || !any)
         return rc;
-    rc = edit_begin(table, &edit);
+    rc = lead_begin(table, &edit);
     if (rc)
         return rc;
     rc = settle_all(edit.txn, asked, true, &any);
     store_fail(edit.txn, rc);
-    return edit_commit(&edit);
+    return lead_end(&edit);
 }
 
 /* ---------------------------------------------------------------- open, close */
 
-static int open_bell(struct jobtab *table)
+/* After a boot the bell begins at 0, and the table does not. */
+static int announce(struct jobtab *table)
 {
     struct store_txn *txn;
     struct totals totals;
@@ -242,13 +243,15 @@ static int open_bell(struct jobtab *table)
         return rc;
     rc = table_totals(txn, &totals);
     store_end(txn);
-    return rc ? rc : bell_open(table->dir, totals.sequence, &table->bell);
+    if (!rc && totals.sequence > bell_version(&table->shared->bell))
+        bell_ring(&table->shared->bell, totals.sequence);
+    return rc;
 }
 
 static void free_table(struct jobtab *table, bool forked)
 {
     store_close(table->store, forked);
-    bell_close(table->bell);
+    shared_close(table->shared);
     free(table->dir);
     free(table);
 }
@@ -299,9 +302,11 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
         rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
     }
     if (!rc)
-        rc = open_bell(table);
+        rc = shared_open(dir, &table->shared);
     if (!rc)
         rc = settle_table(table, options);
+    if (!rc)
+        rc = announce(table);
     if (lock >= 0)
         close(lock);
     if (rc) {

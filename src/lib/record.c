@@ -155,6 +155,10 @@ static const struct format count_format = FORMAT(COUNT, 0);
 static const struct format policy_format = FORMAT(POLICY, 0);
 static const struct format settings_format = FORMAT(SETTINGS, 0);
 
+/* Its bytes, B, are no field of a struct. */
+static const struct format batch_format = {.string = "uUB", .string_size = sizeof "uUB",
+                                           .flags = BYTE_ORDER_FLAG};
+
 #define HEADER 8 /* "tpl", flags, total length */
 
 /* ------------------------------------------------------------------- encode */
@@ -165,16 +169,21 @@ static inline char *put_u32(char *at, uint32_t value)
     return at + sizeof value;
 }
 
+/* What stands before the fields, but for the length. */
+static inline char *put_header(char *at, const struct format *format)
+{
+    memcpy(at, "tpl", 3);
+    at[3] = (char)format->flags;
+    memcpy(at + HEADER, format->string, format->string_size);
+    return put_u32(at + HEADER + format->string_size, VERSION);
+}
+
 /* Cannot fail: a struct's texts end within their arrays, and all of the largest fits an image. */
 static void encode(const struct format *format, const void *from, struct image *image)
 {
     const char *base = from;
-    char *at = image->bytes;
+    char *at = put_header(image->bytes, format);
 
-    memcpy(at, "tpl", 3);
-    at[3] = (char)format->flags;
-    memcpy(at + HEADER, format->string, format->string_size);
-    at = put_u32(at + HEADER + format->string_size, VERSION);
     const struct field *f = format->fields;
     for (const struct field *end = f + format->n_numbers; f < end; f++) {
         memcpy(at, base + f->offset, f->size == 8 ? 8 : 4);
@@ -218,6 +227,19 @@ void policy_encode(const struct jobtab_policy *policy, struct image *image)
 void settings_encode(const struct jobtab_options *settings, struct image *image)
 {
     encode(&settings_format, settings, image);
+}
+
+int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room, size_t *size)
+{
+    *size = HEADER + batch_format.string_size + 4 + sizeof epoch + 4 + outcomes.size;
+    if (*size > room)
+        return fail(JOBTAB_SYSTEM, "a record of %zu bytes is over its room", *size);
+    char *at = put_header(image, &batch_format);
+    memcpy(at, &epoch, sizeof epoch);
+    at = put_u32(at + sizeof epoch, (uint32_t)outcomes.size);
+    memcpy(at, outcomes.data, outcomes.size);
+    put_u32(image + 4, (uint32_t)*size);
+    return JOBTAB_OK;
 }
 
 /* ------------------------------------------------------------------- decode */
@@ -346,4 +368,23 @@ int policy_decode(struct slice bytes, struct jobtab_policy *policy)
 int settings_decode(struct slice bytes, struct jobtab_options *settings)
 {
     return decode(&settings_format, bytes, settings);
+}
+
+int batch_decode(struct slice bytes, uint64_t *epoch, struct slice *outcomes)
+{
+    struct reader reader = {.end = (const char *)bytes.data + bytes.size};
+    uint32_t size;
+    int rc = open_image(bytes, &batch_format, &reader);
+
+    if (rc)
+        return rc;
+    if ((size_t)(reader.end - reader.at) < sizeof *epoch + sizeof size)
+        return fail(JOBTAB_DAMAGED, "damaged image: it is cut short");
+    memcpy(epoch, reader.at, sizeof *epoch);
+    memcpy(&size, reader.at + sizeof *epoch, sizeof size);
+    reader.at += sizeof *epoch + sizeof size;
+    if (size != (size_t)(reader.end - reader.at))
+        return fail(JOBTAB_DAMAGED, "damaged image: its bytes are not as many as it says");
+    *outcomes = (struct slice){.data = reader.at, .size = size};
+    return JOBTAB_OK;
 }

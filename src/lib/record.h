@@ -62,6 +62,10 @@ void count_encode(const struct count *count, struct image *image);
 void policy_encode(const struct jobtab_policy *policy, struct image *image);
 void settings_encode(const struct jobtab_options *settings, struct image *image);
 
+/* `meta`: the outcomes of the last shared commit, see batch.h. Larger than the others: it goes into
+ * `image`, which has room for `room` bytes; JOBTAB_SYSTEM when that is not enough. */
+int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room, size_t *size);
+
 /* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
  * a format of a later version. The output is then not to be used. */
 int record_decode(struct slice bytes, struct record *record);
@@ -70,5 +74,7 @@ int totals_decode(struct slice bytes, struct totals *totals);
 int count_decode(struct slice bytes, struct count *count);
 int policy_decode(struct slice bytes, struct jobtab_policy *policy);
 int settings_decode(struct slice bytes, struct jobtab_options *settings);
+/* The outcomes point into `bytes`. */
+int batch_decode(struct slice bytes, uint64_t *epoch, struct slice *outcomes);
 
 #endif

@@ -702,6 +702,11 @@ uint32_t store_clear_readers(struct store *store)
     return dead > 0 ? (uint32_t)dead : 0;
 }
 
+void store_break(struct store *store)
+{
+    atomic_store(&store->broken, true);
+}
+
 int store_sync(struct store *store)
 {
     int rc = mdb_env_sync(store->env, 1);

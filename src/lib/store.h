@@ -93,6 +93,8 @@ void store_readers(struct store *store, uint32_t *used, uint32_t *max);
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
 int store_sync(struct store *store);
+/* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
+void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */
 int store_copy(struct store *store, const char *dir);
 /* The store's file within its directory. */

@@ -41,9 +41,14 @@ int check_submit(const struct jobtab_op *op)
         return fail(JOBTAB_INVALID, "idempotency_key: it is over %d bytes", JOBTAB_KEY_MAX);
     if (submit->key && !submit->key[0])
         return fail(JOBTAB_INVALID, "idempotency_key: it is empty");
-    if (submit->params)
-        rc = check_json("params", submit->params, submit->params_size);
-    return rc;
+    return JOBTAB_OK;
+}
+
+int check_params(const struct jobtab_op *op)
+{
+    const struct jobtab_submit *submit = &op->submit;
+
+    return submit->params ? check_json("params", submit->params, submit->params_size) : JOBTAB_OK;
 }
 
 /* FNV-1a over all that makes two requests the same. */

@@ -4,6 +4,7 @@
  * is not written to. What was found is looked at again under the writer's lock. */
 #include "end.h"
 #include "error.h"
+#include "lead.h"
 #include "state.h"
 
 #include <stdlib.h>
@@ -158,7 +159,7 @@ static int sweep_found(struct jobtab *table, const struct search *search)
 {
     struct answer answers[ANSWERS] = {{.pid = 0}}; /* fresh ones: a process may have come or gone */
     struct edit edit;
-    int rc = edit_begin(table, &edit);
+    int rc = lead_begin(table, &edit);
 
     if (rc)
         return rc;
@@ -169,7 +170,7 @@ static int sweep_found(struct jobtab *table, const struct search *search)
     }
     if (rc && !store_error(edit.txn))
         fail(rc, "a job could not be swept: run verify");
-    int committed = edit_commit(&edit);
+    int committed = lead_end(&edit);
     return committed ? committed : rc;
 }
 
@@ -201,8 +202,8 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
         store_end(search.txn);
     }
     /* A writer that died between its commit and the bell left its news untold. */
-    if (!rc && totals.sequence > bell_version(table->bell))
-        bell_ring(table->bell, totals.sequence);
+    if (!rc && totals.sequence > bell_version(&table->shared->bell))
+        bell_ring(&table->shared->bell, totals.sequence);
     if (!rc && search.n)
         rc = sweep_found(table, &search);
     free(search.found);

@@ -2,11 +2,10 @@
 #ifndef TABLE_H
 #define TABLE_H
 
-#include "bell.h"
-#include "clock.h"
 #include "jobtab.h"
 #include "keys.h"
 #include "record.h"
+#include "shared.h"
 #include "store.h"
 
 #include <sys/types.h>
@@ -17,7 +16,7 @@ struct jobtab {
     dev_t device; /* of the directory: a process opens a table once */
     ino_t inode;
     struct store *store;
-    struct bell *bell;
+    struct shared *shared;
     struct jobtab_owner self; /* this process, as the owner of what it claims */
     struct boot boot;
     struct jobtab *next_open; /* list of this process's open tables, see open.c */

@@ -1,8 +1,6 @@
 /* turn.c - a robust mutex that nobody waits for with his eyes shut. See turn.h. */
 #include "turn.h"
 
-#include "error.h"
-
 #include <errno.h>
 #include <time.h>
 
@@ -33,18 +31,24 @@ static struct timespec end_of_slice(void)
     return time;
 }
 
-int turn_take(struct turn *turn, bool *died)
+static bool taken(struct turn *turn, int rc, bool *died)
 {
-    int rc = pthread_mutex_trylock(&turn->mutex);
-
-    while (rc == EBUSY || rc == ETIMEDOUT) {
-        struct timespec until = end_of_slice();
-        rc = pthread_mutex_clocklock(&turn->mutex, CLOCK_MONOTONIC, &until);
-    }
     *died = rc == EOWNERDEAD;
     if (*died)
         rc = pthread_mutex_consistent(&turn->mutex);
-    return rc ? fail_errno(JOBTAB_SYSTEM, rc, "cannot take the turn to write") : JOBTAB_OK;
+    return rc == 0;
+}
+
+bool turn_try(struct turn *turn, bool *died)
+{
+    return taken(turn, pthread_mutex_trylock(&turn->mutex), died);
+}
+
+bool turn_wait(struct turn *turn, bool *died)
+{
+    struct timespec until = end_of_slice();
+
+    return taken(turn, pthread_mutex_clocklock(&turn->mutex, CLOCK_MONOTONIC, &until), died);
 }
 
 void turn_give(struct turn *turn)

@@ -21,9 +21,10 @@ struct turn {
 
 void turn_make(struct turn *turn);
 
-/* Wait for the turn. `died` when the one before died in it: what it did is to be put right. Fails, with
- * words, only where the memory is damaged. */
-int turn_take(struct turn *turn, bool *died);
+/* Take the turn if it is free; or wait for it no longer than a slice, 20 ms. `died` when the one before
+ * died in it: what it did is to be put right. False: somebody else has it. */
+bool turn_try(struct turn *turn, bool *died);
+bool turn_wait(struct turn *turn, bool *died);
 void turn_give(struct turn *turn);
 
 #endif

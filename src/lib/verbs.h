@@ -16,6 +16,10 @@ int check_renew(const struct jobtab_op *op);
 int check_log(const struct jobtab_op *op);
 int check_finish(const struct jobtab_op *op);
 
+/* The JSON in it, which takes time. */
+int check_params(const struct jobtab_op *op);
+int check_result(const struct jobtab_op *op);
+
 int do_submit(struct edit *edit, struct jobtab_op *op);
 int do_claim(struct edit *edit, struct jobtab_op *op);
 int do_report(struct edit *edit, struct jobtab_op *op);
@@ -26,6 +30,11 @@ int do_release(struct edit *edit, struct jobtab_op *op);
 int do_cancel(struct edit *edit, struct jobtab_op *op);
 int do_retry(struct edit *edit, struct jobtab_op *op);
 int do_delete(struct edit *edit, struct jobtab_op *op);
+
+/* Refuse what is wrong in itself, the JSON in it only if `bytes`. True when something is left to do. */
+bool ops_check(struct jobtab_op *ops, size_t n, bool bytes);
+/* Apply those that have no result yet. The store's error, if it has one: then none was done. */
+int ops_apply(struct edit *edit, struct jobtab_op *ops, size_t n);
 
 /* Hand the job to the caller if it asked for it. */
 void give_job(struct jobtab_op *op, const struct record *record);

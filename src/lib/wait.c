@@ -18,9 +18,9 @@ int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout)
     if (rc)
         return rc;
     store_pause(table->store);
-    if (!bell_wait(table->bell, *seen, deadline_of(timeout)))
+    if (!bell_wait(&table->shared->bell, *seen, deadline_of(timeout)))
         return fail(JOBTAB_TIMEOUT, "nothing changed in %lld ms", (long long)timeout);
-    *seen = bell_version(table->bell);
+    *seen = bell_version(&table->shared->bell);
     return JOBTAB_OK;
 }
 
@@ -60,7 +60,7 @@ int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout)
         rc = table_check_kind(kind);
     while (!rc) {
         /* The word before the look: a job that comes between the two changes it. */
-        uint32_t word = bell_work(table->bell, kind);
+        uint32_t word = bell_work(&table->shared->bell, kind);
         rc = claimable_now(table, kind, &claimable);
         if (rc || claimable)
             return rc;
@@ -68,7 +68,7 @@ int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout)
         int64_t until = clock_boot() + HEARTBEAT;
         if (deadline >= 0 && deadline < until)
             until = deadline;
-        enum bell_end end = bell_wait_work(table->bell, kind, word, until);
+        enum bell_end end = bell_wait_work(&table->shared->bell, kind, word, until);
         if (end == BELL_SIGNAL || (end == BELL_TIME && until == deadline))
             return fail(JOBTAB_TIMEOUT, "no job of kind %s came", kind);
     }

@@ -63,10 +63,16 @@ int check_finish(const struct jobtab_op *op)
         return fail(JOBTAB_INVALID, "result: there is a size and no data");
     if (finish->result_size && (finish->format == JOBTAB_NONE || finish->format > JOBTAB_BYTES))
         return fail(JOBTAB_INVALID, "format: there is a result and it has none");
-    int rc = check_message(finish->message);
-    if (!rc && finish->result_size && finish->format == JOBTAB_JSON)
-        rc = check_json("result", finish->result, finish->result_size);
-    return rc;
+    return check_message(finish->message);
+}
+
+int check_result(const struct jobtab_op *op)
+{
+    const struct jobtab_finish *finish = &op->finish;
+
+    return finish->result_size && finish->format == JOBTAB_JSON
+               ? check_json("result", finish->result, finish->result_size)
+               : JOBTAB_OK;
 }
 
 /* ---------------------------------------------------------------------- claim */
@@ -117,7 +123,7 @@ int do_claim(struct edit *edit, struct jobtab_op *op)
     if (op->claim.lease)
         hot.lease = edit->boot + op->claim.lease;
     else
-        hot.owner = edit->table->self;
+        hot.owner = *edit->self;
     job->owner = hot.owner;
     edit_put(edit, &old, &record, &hot);
     edit->totals.claimed++;

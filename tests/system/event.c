@@ -107,12 +107,21 @@ const char *event_outcome(int error)
     return error >= 0 && (size_t)error < n && names[error] ? names[error] : "error";
 }
 
+static const char *const verbs[JOBTAB_VERBS] = {
+    "submit", "claim", "report", "renew", "log", "finish", "release", "cancel", "retry", "delete",
+};
+
+void event_ask(struct events *events, const struct jobtab_op *op, int64_t begun)
+{
+    char id[JOBTAB_ID_TEXT];
+    struct event e = { .verb = verbs[op->verb], .outcome = "asked", .begun = begun, .job = id };
+
+    jobtab_id_format(&op->id, id);
+    event_write(events, &e);
+}
+
 void event_op(struct events *events, const struct jobtab_op *op, int64_t begun)
 {
-    static const char *const verbs[JOBTAB_VERBS] = {
-        "submit", "claim", "report", "renew", "log",
-        "finish", "release", "cancel", "retry", "delete",
-    };
     char id[JOBTAB_ID_TEXT], token[JOBTAB_TOKEN_TEXT] = "";
     struct event e = { .verb = verbs[op->verb], .begun = begun };
 

@@ -40,6 +40,9 @@ void events_close(struct events *events);
 
 /* `ended` is now. */
 void event_write(struct events *events, const struct event *event);
+/* An operation that jobtab_apply is about to be asked for. Its client may be killed meanwhile, and
+ * whoever leads then does it all the same. */
+void event_ask(struct events *events, const struct jobtab_op *op, int64_t begun);
 /* An operation that jobtab_apply was asked for; op->job is set. */
 void event_op(struct events *events, const struct jobtab_op *op, int64_t begun);
 /* A job that was read. `extra` may be NULL. */

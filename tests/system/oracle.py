@@ -65,15 +65,27 @@ def load(folder):
     events = []
     for name in sorted(os.listdir(folder)):
         with open(os.path.join(folder, name)) as file:
-            for line in file:
-                f = line.split()
-                events.append(
-                    Event(
-                        f[0], int(f[1]), int(f[2]), f[3], f[4], int(f[5]), f[6], int(f[7]),
-                        int(f[8]), int(f[9]), f[10], f[11], f[12], f[13],
-                    )
-                )  # fmt: skip
+            events += answered(parse(line) for line in file)
     return events
+
+
+def parse(line):
+    f = line.split()
+    return Event(
+        f[0], int(f[1]), int(f[2]), f[3], f[4], int(f[5]), f[6], int(f[7]),
+        int(f[8]), int(f[9]), f[10], f[11], f[12], f[13],
+    )  # fmt: skip
+
+
+def answered(events):
+    """The events of one client: what it was about to ask and never logged an answer to is unanswered."""
+    events = list(events)
+    answers = {(e.verb, e.job, e.begun) for e in events if e.outcome != "asked"}
+    return [
+        e._replace(outcome="unanswered") if e.outcome == "asked" else e
+        for e in events
+        if e.outcome != "asked" or (e.verb, e.job, e.begun) not in answers
+    ]
 
 
 def check(events, killed=False, limit=20):

@@ -422,6 +422,8 @@ static int apply(struct client *c, struct jobtab_op *op, struct jobtab_job *job)
     spend(op->verb != JOBTAB_CLAIM);
     int64_t begun = event_clock();
     op->job = job;
+    if (op->verb == JOBTAB_DELETE || op->verb == JOBTAB_RETRY) /* what nobody else shows */
+        event_ask(c->events, op, begun);
     if (jobtab_apply(c->table, op, 1) != JOBTAB_OK)
         fail(c, "apply");
     if (op->result != JOBTAB_EMPTY)

@@ -39,7 +39,7 @@ static struct conf *load(const char *table_keys, const char *kind_keys)
 
 static void remove_table(void)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb", "open.lock", "bell"};
+    static const char *const names[] = {"data.mdb", "lock.mdb", "open.lock", "shared"};
     char path[128];
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -1,7 +1,6 @@
 /* test_read.c - reading: parts, lists, stat, JSON, backup; waiting; a commit that fails. */
 #include "fixture.h"
 
-#include "bell.h"
 #include "clock.h"
 #include "store.h"
 

@@ -314,6 +314,39 @@ static void a_small_image_is_the_one_that_tpl_writes(void **state)
 }
 
 /* What tpl wrote is read as it was, and is what tpl would have read. */
+static void a_batch_is_the_image_that_tpl_writes_and_is_read_back(void **state)
+{
+    uint32_t version = 1;
+    uint64_t epoch = 0x0102030405060708, read_epoch;
+    char bytes[300], ours[512];
+    struct slice outcomes;
+    struct image theirs;
+    size_t size;
+
+    (void)state;
+    for (size_t n = 0; n <= sizeof bytes; n += 50) {
+        tpl_bin bin = {.addr = bytes, .sz = (uint32_t)n};
+        memset(bytes, (int)n, sizeof bytes);
+        dump(tpl_map((char[]){"uUB"}, &version, &epoch, &bin), &theirs);
+        assert_ok(batch_encode(epoch, (struct slice){bytes, n}, ours, sizeof ours, &size));
+        assert_int_equal(size, theirs.size);
+        assert_memory_equal(ours, theirs.bytes, size);
+        assert_ok(batch_decode((struct slice){ours, size}, &read_epoch, &outcomes));
+        assert_true(read_epoch == epoch && outcomes.size == n);
+        assert_memory_equal(outcomes.data, bytes, n);
+        assert_int_equal(batch_encode(epoch, (struct slice){bytes, n}, ours, size - 1, &size),
+                         JOBTAB_SYSTEM);
+    }
+    for (size_t cut = 0; cut < theirs.size; cut++) {
+        memcpy(ours, theirs.bytes, theirs.size);
+        assert_int_equal(batch_decode((struct slice){ours, cut}, &read_epoch, &outcomes),
+                         JOBTAB_DAMAGED);
+    }
+    ours[theirs.size - sizeof bytes - 4]++; /* a length that is not so */
+    assert_int_equal(batch_decode((struct slice){ours, theirs.size}, &read_epoch, &outcomes),
+                     JOBTAB_DAMAGED);
+}
+
 static void an_image_of_tpl_is_read_as_it_was_meant(void **state)
 {
     struct image theirs, again;
@@ -468,6 +501,7 @@ int main(void)
         cmocka_unit_test(the_golden_hot_record_is_read_and_written),
         cmocka_unit_test(an_image_is_the_one_that_tpl_writes),
         cmocka_unit_test(a_small_image_is_the_one_that_tpl_writes),
+        cmocka_unit_test(a_batch_is_the_image_that_tpl_writes_and_is_read_back),
         cmocka_unit_test(an_image_of_tpl_is_read_as_it_was_meant),
         cmocka_unit_test(the_largest_record_fits),
         cmocka_unit_test(an_image_cut_anywhere_is_refused),

@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 #include "clock.h"
-#include "edit.h"
+#include "lead.h"
 #include "turn.h"
 
 #include <sched.h>
@@ -30,7 +30,7 @@ static int take_and_die(void *turn)
 {
     bool died;
 
-    turn_take(turn, &died);
+    turn_try(turn, &died);
     kill(getpid(), SIGKILL);
     return 0;
 }
@@ -38,10 +38,11 @@ static int take_and_die(void *turn)
 static int take_and_give(void *turn)
 {
     bool died;
-    int rc = turn_take(turn, &died);
 
+    if (!turn_wait(turn, &died))
+        return 2;
     turn_give(turn);
-    return rc ? 2 : died;
+    return died;
 }
 
 static void a_holder_s_death_is_told_once_to_the_next(void **state)
@@ -157,7 +158,7 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
     assert_ptr_not_equal(round, MAP_FAILED);
     for (int n = 0; n < ROUNDS; n++) {
         *round = (struct round){.dir = f->dir};
-        assert_ok(edit_begin(f->table, &edit));
+        assert_ok(lead_begin(f->table, &edit));
         pid_t first = start(write_idly, round);
         until(&round->wait, 1);
         pause_ms(slowed(50)); /* it is about to sleep */
@@ -166,12 +167,12 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
         pause_ms(slowed(10));
         pid_t busy = start(keep_busy, round);
         pause_ms(10);
-        edit_drop(&edit);
-        assert_ok(edit_begin(f->table, &edit));
+        lead_end(&edit);
+        assert_ok(lead_begin(f->table, &edit));
         kill(first, SIGKILL);
         end(busy);
         assert_int_equal(waitpid(first, NULL, 0), first);
-        edit_drop(&edit);
+        lead_end(&edit);
         until(&round->through, 1);
         end(second);
         assert_int_equal(atomic_load(&round->through), 1);

@@ -1,0 +1,16 @@
+/* lead.h - a call's way to its commit: shared with whoever waits at the same time. */
+#ifndef LEAD_H
+#define LEAD_H
+
+#include "edit.h"
+
+/* Take the lead and begin an edit; what a leader that died left behind is put right. */
+int lead_begin(struct jobtab *table, struct edit *edit);
+/* Commit and give up the lead. */
+int lead_end(struct edit *edit);
+
+/* Have the operations applied that have no result yet, here or by another process; durable on
+ * return. An error is of the transaction, and nothing was done. */
+int lead_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
+
+#endif

@@ -1,0 +1,57 @@
+/* shared.c - mapping the shared file. See shared.h. */
+#include "shared.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SHARED_MAGIC UINT32_C(0x4a544232) /* JTB2: the layout in shared.h, bell.h and queue.h */
+
+static int map(const char *path, int fd, struct shared **result)
+{
+    /* The blocks are taken now: a full disk shows here, not as SIGBUS at a store. */
+    int err = posix_fallocate(fd, 0, (off_t)sizeof **result);
+    if (err)
+        return fail_errno(JOBTAB_SYSTEM, err, "cannot make room for %s", path);
+    void *at = mmap(NULL, sizeof **result, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot map %s", path);
+    *result = at;
+    return JOBTAB_OK;
+}
+
+int shared_open(const char *dir, struct shared **result)
+{
+    struct boot boot = clock_boot_id();
+    struct shared *shared;
+    char path[4096];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/shared", dir) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
+    int rc = map(path, fd, &shared);
+    close(fd);
+    if (rc)
+        return rc;
+    if (shared->magic != SHARED_MAGIC || !boot_same(&shared->boot, &boot)) {
+        memset(shared, 0, sizeof *shared);
+        queue_make(&shared->queue);
+        shared->boot = boot;
+        shared->magic = SHARED_MAGIC;
+    }
+    *result = shared;
+    return JOBTAB_OK;
+}
+
+void shared_close(struct shared *shared)
+{
+    if (shared)
+        munmap(shared, sizeof *shared);
+}

@@ -1,0 +1,30 @@
+/* shared.h - the small file beside the store that all who have the table open map: bell and queue.
+ *
+ * Born:  by the first to open the table after a boot, from nothing.
+ * Life:  words that processes change in each other's sight. Nothing in it is needed to read the
+ *        table, and nothing in it is ever the only copy of what was acknowledged.
+ * Crash: a process may be killed at any instruction: whoever comes next puts right what it left.
+ */
+#ifndef SHARED_H
+#define SHARED_H
+
+#include "bell.h"
+#include "clock.h"
+#include "queue.h"
+
+struct shared {
+    uint32_t magic; /* of this layout; written last */
+    uint32_t unused;
+    struct boot boot;
+    char pad[40];
+    struct bell bell;
+    struct queue queue;
+};
+
+/* Map the file of the table in `dir`, making it anew if there is none or it is of an earlier boot. The
+ * caller holds the open lock. */
+int shared_open(const char *dir, struct shared **shared);
+/* NULL is fine. */
+void shared_close(struct shared *shared);
+
+#endif
