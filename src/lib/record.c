@@ -231,7 +231,7 @@ void settings_encode(const struct jobtab_options *settings, struct image *image)
 
 int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room, size_t *size)
 {
-    *size = HEADER + batch_format.string_size + 4 + sizeof epoch + 4 + outcomes.size;
+    *size = (size_t)HEADER + batch_format.string_size + 4 + sizeof epoch + 4 + outcomes.size;
     if (*size > room)
         return fail(JOBTAB_SYSTEM, "a record of %zu bytes is over its room", *size);
     char *at = put_header(image, &batch_format);
