@@ -19,7 +19,7 @@ struct found {
 
 /* What the kernel said of a pid. One process owns many jobs, and asking costs three system calls. */
 #define ANSWERS 64
-struct answer {
+struct known_owner {
     int32_t pid; /* 0: none */
     uint64_t start_time;
 };
@@ -31,7 +31,7 @@ struct search {
     struct found *found;
     uint32_t n, budget;
     struct jobtab_swept *swept;
-    struct answer answers[ANSWERS];
+    struct known_owner answers[ANSWERS];
 };
 
 static void note_next(struct jobtab_swept *swept, int64_t instant)
@@ -70,19 +70,19 @@ static void find_instants(struct search *search, enum store_db db, enum what wha
     store_cursor_end(cursor);
 }
 
-static uint64_t start_of(struct answer *answers, int32_t pid)
+static uint64_t start_of(struct known_owner *answers, int32_t pid)
 {
-    struct answer *answer = &answers[(uint32_t)pid % ANSWERS];
+    struct known_owner *answer = &answers[(uint32_t)pid % ANSWERS];
 
     if (answer->pid != pid)
-        *answer = (struct answer){.pid = pid, .start_time = process_start(pid)};
+        *answer = (struct known_owner){.pid = pid, .start_time = process_start(pid)};
     return answer->start_time;
 }
 
 /* The kernel vouches for a local owner; for a remote one its lease does. Nothing of another boot is
  * alive. */
 static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now,
-                       struct answer *answers)
+                       struct known_owner *answers)
 {
     if (!boot_same(&hot->boot, boot))
         return true;
@@ -115,7 +115,7 @@ static void find_lost(struct search *search)
 }
 
 /* Under the writer's lock: is it still so? Then do it. */
-static int sweep_one(struct edit *edit, const struct found *found, struct answer *answers,
+static int sweep_one(struct edit *edit, const struct found *found, struct known_owner *answers,
                      struct jobtab_swept *swept)
 {
     struct record old, record;
@@ -157,7 +157,7 @@ static int sweep_one(struct edit *edit, const struct found *found, struct answer
 
 static int sweep_found(struct jobtab *table, const struct search *search)
 {
-    struct answer answers[ANSWERS] = {{.pid = 0}}; /* fresh ones: a process may have come or gone */
+    struct known_owner answers[ANSWERS] = {{.pid = 0}}; /* fresh ones: a process may have come or gone */
     struct edit edit;
     int rc = lead_begin(table, &edit);
 

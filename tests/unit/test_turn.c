@@ -153,6 +153,7 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
     struct fixture *f = *state;
     struct round *round = mmap(NULL, sizeof *round, PROT_READ | PROT_WRITE,
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct turn *turn = &f->table->shared->queue.turn;
     struct edit edit;
 
     assert_ptr_not_equal(round, MAP_FAILED);
@@ -168,11 +169,12 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
         pid_t busy = start(keep_busy, round);
         pause_ms(10);
         lead_end(&edit);
-        assert_ok(lead_begin(f->table, &edit));
+        bool died;
+        assert_true(turn_try(turn, &died));
         kill(first, SIGKILL);
         end(busy);
         assert_int_equal(waitpid(first, NULL, 0), first);
-        lead_end(&edit);
+        turn_give(turn);
         until(&round->through, 1);
         end(second);
         assert_int_equal(atomic_load(&round->through), 1);
