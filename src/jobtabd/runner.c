@@ -394,7 +394,9 @@ static int open_events(struct runner *runner)
     runner->bell = (struct watch){.ready = bell_rang, .owner = runner};
     runner->done = (struct watch){.ready = batch_done, .owner = runner};
     site->desk = desk_start(site->table, &runner->done.fd);
-    if (site->desk == NULL || bell_thread_start(site->table, 0, &runner->bell.fd) < 0 ||
+    /* Who has no child to spawn has nothing to do at once: warm children claim for themselves. */
+    int gap = runner->room > 0 ? 0 : LOOK_EVERY;
+    if (site->desk == NULL || bell_thread_start(site->table, gap, &runner->bell.fd) < 0 ||
         watch_add(epoll, &runner->wake, EPOLLIN) < 0 ||
         watch_add(epoll, &runner->lifeline, EPOLLIN | EPOLLONESHOT) < 0 ||
         watch_add(epoll, &runner->bell, EPOLLIN) < 0 ||
