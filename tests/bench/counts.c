@@ -189,7 +189,18 @@ static void get_held(size_t n)
     jobtab_rest(table);
 }
 
-/* What GET /status/{id} does, but for HTTP. */
+/* What GET /status/{id} does for a client that has the newest version, but for HTTP. */
+static void version(size_t n)
+{
+    uint64_t is;
+
+    must(jobtab_hold(table), "hold");
+    for (size_t i = 0; i < n; i++)
+        must(jobtab_version(table, some(finished, submitted), &is), "version");
+    jobtab_rest(table);
+}
+
+/* And for one that has not. */
 static void whole_json(size_t n)
 {
     uint64_t version;
@@ -284,6 +295,7 @@ static const struct path {
     {"get-running", get_running, 1, 1, 1000},
     {"get-done", get_done, 1, 1, 1000},
     {"get-held", get_held, 16, 16, 100},
+    {"version-held", version, 16, 16, 100},
     {"whole-json", whole_json, 1, 1, 1000},
     {"list-100", list, LISTED, 1, 20},
     {"json-scan-1k", scan, 1, 1, 100},
