@@ -16,6 +16,7 @@ import glob
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -186,7 +187,12 @@ def main():
         die("a measure failed: see above")
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupt)  # so that nothing that was started stays
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())
     die("interrupted")

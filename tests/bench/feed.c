@@ -1,17 +1,20 @@
 /* feed.c - fills a table for the rows that read, and writes reports while they do.
  *
  *   feed fill DIR N IDS PARAMS     N pending jobs with these parameters; "ID VERSION" lines to IDS
- *   feed report DIR RATE SECONDS   claims JOBS jobs and reports on them in turn, RATE reports a second,
- *                                  A_COMMIT at once or, when late, more; says what it reached
+ *   feed report DIR RATE           claims JOBS jobs, prints a line, and reports on them in turn, RATE
+ *                                  reports a second, A_COMMIT at once or, when late, more; until
+ *                                  its standard input ends. Says what it reached.
  *
  * Prints one line of JSON.
  */
-#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "jobtab.h"
 
@@ -35,12 +38,16 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void sleep_until(double when)
+/* Sleep until `when`, which may have passed. false: standard input has ended. */
+static bool sleep_until(double when)
 {
-    struct timespec t = {.tv_sec = (time_t)when};
-    t.tv_nsec = (long)((when - (double)t.tv_sec) * 1e9);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-        ;
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    double left = when - now();
+    if (left < 0)
+        left = 0;
+    struct timespec t = {.tv_sec = (time_t)left};
+    t.tv_nsec = (long)((left - (double)t.tv_sec) * 1e9);
+    return ppoll(&input, 1, &t, NULL) == 0;
 }
 
 static void apply(struct jobtab *table, size_t n)
@@ -83,15 +90,21 @@ static void fill(struct jobtab *table, size_t wanted, const char *ids, const cha
     printf("{\"jobs\": %zu, \"seconds\": %.3f}\n", wanted, now() - begin);
 }
 
-static void report(struct jobtab *table, double rate, double seconds)
+static void report(struct jobtab *table, double rate)
 {
     static struct jobtab_token tokens[JOBS];
     size_t written = 0, commits = 0;
-    for (int i = 0; i < JOBS; i++)
-        check(jobtab_claim(table, "noop", &tokens[i], &jobs[i]), "claim");
-    double begin = now(), end = begin + seconds;
-    for (double at = now(); at < end; at = now()) {
-        size_t due = (size_t)((at - begin) * rate), n = due - written;
+    for (size_t i = 0; i < JOBS; i++)
+        ops[i] = (struct jobtab_op){.verb = JOBTAB_CLAIM, .claim.kind = "noop", .job = &jobs[i]};
+    apply(table, JOBS);
+    for (size_t i = 0; i < JOBS; i++)
+        tokens[i] = ops[i].token;
+    puts("claimed");
+    fflush(stdout);
+
+    double begin = now();
+    while (sleep_until(begin + (double)(written + A_COMMIT) / rate)) {
+        size_t due = (size_t)((now() - begin) * rate), n = due - written;
         if (n > JOBS) /* one report a job and commit */
             n = JOBS;
         for (size_t i = 0; i < n; i++) {
@@ -103,18 +116,18 @@ static void report(struct jobtab *table, double rate, double seconds)
                 .report = {.progress = (uint32_t)(commits % 101), .message = "Collecting prices..."},
             };
         }
-        if (n > 0) {
-            apply(table, n);
-            commits++;
-        }
+        if (n == 0) /* the clock was read a moment too early */
+            continue;
+        apply(table, n);
+        commits++;
         written += n;
-        sleep_until(begin + (double)(written + A_COMMIT) / rate);
     }
-    seconds = now() - begin;
-    for (int i = 0; i < JOBS; i++)
-        check(jobtab_apply(table, &(struct jobtab_op){.verb = JOBTAB_RELEASE,
-                                                      .id = jobs[i].id,
-                                                      .token = tokens[i]}, 1), "release");
+    double seconds = now() - begin;
+
+    for (size_t i = 0; i < JOBS; i++)
+        ops[i] = (struct jobtab_op){
+            .verb = JOBTAB_RELEASE, .id = jobs[i].id, .token = tokens[i]};
+    apply(table, JOBS);
     printf("{\"rate\": %.1f, \"commits\": %zu, \"seconds\": %.3f}\n", (double)written / seconds,
            commits, seconds);
 }
@@ -126,12 +139,12 @@ int main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "fill") == 0) {
         check(jobtab_open(argv[2], &options, &table), argv[2]);
         fill(table, strtoul(argv[3], NULL, 10), argv[4], argv[5]);
-    } else if (argc == 5 && strcmp(argv[1], "report") == 0) {
+    } else if (argc == 4 && strcmp(argv[1], "report") == 0) {
         options.must_exist = true;
         check(jobtab_open(argv[2], &options, &table), argv[2]);
-        report(table, strtod(argv[3], NULL), strtod(argv[4], NULL));
+        report(table, strtod(argv[3], NULL));
     } else {
-        fputs("usage: feed fill DIR N IDS PARAMS | feed report DIR RATE SECONDS\n", stderr);
+        fputs("usage: feed fill DIR N IDS PARAMS | feed report DIR RATE\n", stderr);
         return 2;
     }
     jobtab_close(table);

@@ -1,4 +1,5 @@
 """Over HTTP: reads of one job among many, durable submits; each against what does the same work."""
+import contextlib
 import http.client
 import json
 import os
@@ -197,6 +198,23 @@ def busy_table(bench):
     return bench.once("100000 jobs, written to", make)
 
 
+@contextlib.contextmanager
+def reports_written(bench, table):
+    """REPORTS a second are written to the table meanwhile. Yields a dictionary that has, in the
+    end, what the writer said of it."""
+    said = {}
+    argv = [bench.program("tests/bench/feed"), "report", table, str(REPORTS)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        try:
+            writer.stdout.readline()  # it has its jobs
+            yield said
+            said.update(json.loads(writer.communicate(timeout=30)[0] or "{}"))
+        finally:
+            writer.kill()
+    if writer.returncode != 0:
+        raise Failed("feed report failed: see above")
+
+
 def quiet_reads(bench, folder):
     made = hundred_thousand(bench)
     with peers.jobtabd(bench, folder, busy_table(bench)) as (port, process):
@@ -205,17 +223,9 @@ def quiet_reads(bench, folder):
 
 def reads_while_written(bench, folder):
     made, table = hundred_thousand(bench), busy_table(bench)
-    seconds = bench.warm_up + bench.seconds
-    with peers.jobtabd(bench, folder, table) as (port, process):
-        feed = [bench.program("tests/bench/feed"), "report", table, str(REPORTS), str(seconds)]
-        with subprocess.Popen(feed, stdout=subprocess.PIPE) as writer:
-            try:
-                sample = get(bench, process, port, 32, made)
-                said = json.loads(writer.communicate(timeout=30)[0] or "{}")
-            finally:
-                writer.kill()
-    if writer.returncode != 0:
-        raise Failed("feed report failed: see above")
+    with peers.jobtabd(bench, folder, table) as (port, process), \
+            reports_written(bench, table) as said:
+        sample = get(bench, process, port, 32, made)
     sample.note += f"; {said['rate']:.0f} reports/s in {said['commits'] / said['seconds']:.0f} " \
                    "commits/s"
     if said["rate"] < 0.95 * REPORTS:

@@ -1,9 +1,6 @@
 """libjobtab itself, without a server: reports by many processes, reads of one job among many."""
-import json
-import subprocess
-
 import rows_http
-from harness import Failed, Goal, Row, Sample, Side
+from harness import Goal, Row, Sample, Side
 
 LMDB = "MDB_NOTLS, default mode: durable when a commit returns"
 TURN = 16    # reads that share a snapshot, as in a turn of an event loop
@@ -42,17 +39,8 @@ def many(bench):
 
 
 def get_while_written(bench, folder):
-    table = rows_http.busy_table(bench)
-    feed = [bench.program("tests/bench/feed"), "report", table, str(rows_http.REPORTS),
-            str(bench.seconds + WARM_UP)]
-    with subprocess.Popen(feed, stdout=subprocess.PIPE) as writer:
-        try:
-            sample = get("jobtab", rows_http.busy_table)(bench, folder)
-            said = json.loads(writer.communicate(timeout=30)[0] or "{}")
-        finally:
-            writer.kill()
-    if writer.returncode != 0:
-        raise Failed("feed report failed: see above")
+    with rows_http.reports_written(bench, rows_http.busy_table(bench)) as said:
+        sample = get("jobtab", rows_http.busy_table)(bench, folder)
     sample.note = f"{said['rate']:.0f} reports/s meanwhile"
     return sample
 

@@ -60,14 +60,17 @@ def main():
     workers = [threading.Thread(target=insert) for _ in range(int(threads))]
     for worker in workers:
         worker.start()
+    time.sleep(max(begin - time.monotonic(), 0))
+    warm = resource.getrusage(resource.RUSAGE_SELF)
     for worker in workers:
         worker.join()
     if faults:
         sys.exit(faults[0])
     usage = resource.getrusage(resource.RUSAGE_SELF)
     inserts = sum(counts)
+    cpu = usage.ru_utime + usage.ru_stime - warm.ru_utime - warm.ru_stime
     print(json.dumps({"rate": inserts / seconds, "inserts": inserts,
-                      "cpu_us": (usage.ru_utime + usage.ru_stime) / max(inserts, 1) * 1e6,
+                      "cpu_us": cpu / max(inserts, 1) * 1e6,
                       "sqlite": sqlite3.sqlite_version}))
 
 
