@@ -32,6 +32,7 @@ valgrind    | 600 | tap    | unit tests under valgrind
 story       | 300 | pytest | whole-daemon stories under valgrind
 counts      | 600 | tap    | instructions of the hot paths against the stored figures
 man         | 60  | stage  | manual pages
+crash       | 300 | tap    | writers killed and stopped at each point of their work
 fuzz        | 300 | tap    | the parsers, a few seconds of fuzzing each
 install     | 180 | tap    | installed to a prefix, used from there
 dist        | 600 | stage  | the tarball builds, passes its unit tests, installs, uninstalls
@@ -103,6 +104,7 @@ stage() {
         # shellcheck disable=SC2086
         mandoc -T lint -W warning $pages
         ;;
+    crash) cd "$CHECK_WORK/gcc" && make crash ;;
     fuzz) cd "$CHECK_WORK/gcc" && make fuzz ;;
     install)
         cd "$CHECK_WORK/gcc" && make install >"$CHECK_WORK/install.log" 2>&1 ||
@@ -270,7 +272,7 @@ trap stop INT TERM HUP
 broken=" " # stages that failed: those that build on them are skipped
 needs() {
     case $1 in
-    unit | system | valgrind | story | counts | fuzz | install | dist) echo build ;;
+    unit | system | valgrind | story | crash | counts | fuzz | install | dist) echo build ;;
     asan-unit | asan-system) echo asan-build ;;
     clang | asan-build) echo build ;;
     esac

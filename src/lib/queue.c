@@ -151,8 +151,20 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+/* Somebody else was called and did not come. If it has operations, they are done now. If it could only
+ * lead and is dead or stopped, everyone would wait for it again after every commit. */
+static void pass_over(struct queue *queue, uint32_t called, const struct slot *own)
+{
+    struct slot *slot = called && called <= QUEUE_SLOTS ? slot_at(queue, called - 1) : NULL;
+    uint32_t state = SLOT_CALLED;
+
+    if (slot && slot != own && slot->n == 0)
+        atomic_compare_exchange_strong(&slot->state, &state, SLOT_PASSED);
+}
+
 /* The turn is ours. */
-static void lead(struct queue *queue, const struct jobtab_owner *self, bool died)
+static void lead(struct queue *queue, const struct slot *own, const struct jobtab_owner *self,
+                 bool died)
 {
     if (died)
         queue->heal = 1; /* from now on it is told by this: the turn tells it once */
@@ -160,17 +172,17 @@ static void lead(struct queue *queue, const struct jobtab_owner *self, bool died
     atomic_store(&queue->leader_start, self->start_time);
     atomic_store(&queue->leader_since, clock_boot());
     atomic_store(&queue->leader, self->pid);
-    atomic_store(&queue->called, 0);
+    pass_over(queue, atomic_exchange(&queue->called, 0), own);
     queue->since = now_ns();
 }
 
-static bool try_lead(struct queue *queue, const struct jobtab_owner *self)
+static bool try_lead(struct queue *queue, const struct slot *own, const struct jobtab_owner *self)
 {
     bool died;
 
     if (!turn_try(&queue->turn, &died))
         return false;
-    lead(queue, self, died);
+    lead(queue, own, self, died);
     return true;
 }
 
@@ -205,7 +217,7 @@ static void wait_for_turn(struct queue *queue, const struct jobtab_owner *self)
 
     while (!turn_wait(&queue->turn, &died))
         end_stopped_leader(queue);
-    lead(queue, self, died);
+    lead(queue, NULL, self, died);
 }
 
 static void arrive(struct queue *queue, struct slot *slot)
@@ -230,13 +242,17 @@ bool queue_wait(struct queue *queue, struct slot *slot, const struct jobtab_owne
         uint32_t state = atomic_load(&slot->state);
         if (state == SLOT_DONE)
             return false;
+        if (state == SLOT_PASSED) {
+            atomic_store(&slot->state, SLOT_QUEUED);
+            continue;
+        }
         /* Whoever was called goes first, unless it does not come: it may be dead. */
         uint32_t before = called;
         called = atomic_load(&queue->called);
         if (called != before)
             looks = 0;
         bool mine = state == SLOT_CALLED || called == 0 || looks >= CALLED_PATIENCE;
-        if (mine && try_lead(queue, self)) {
+        if (mine && try_lead(queue, slot, self)) {
             if (atomic_load(&slot->state) != SLOT_DONE)
                 return true;
             queue_leave(queue, NULL, 0);

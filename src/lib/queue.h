@@ -45,6 +45,7 @@ enum slot_state {
     SLOT_IDLE,   /* being filled or emptied by its holder */
     SLOT_QUEUED, /* waits */
     SLOT_CALLED, /* the same, and its holder is to take the lead */
+    SLOT_PASSED, /* was called and did not come: is nobody's concern until it shows itself */
     SLOT_DONE,   /* answered */
 };
 

@@ -262,6 +262,42 @@ static void a_leader_that_is_stopped_is_ended_and_one_that_is_slow_is_not(void *
     }
 }
 
+/* Who can only lead, and is called after it was killed or stopped, is waited for once. */
+static void who_does_not_come_when_called_is_not_called_again(void **state)
+{
+    struct jobtab_owner owner = self();
+    struct caller caller;
+
+    (void)state;
+    for (int stopped = 0; stopped < 2; stopped++) {
+        uint32_t arrivals = atomic_load(&shared->queue.arrivals);
+        int status;
+        queue_lead(&shared->queue, &owner);
+        pid_t pid = fork();
+        if (pid == 0) {
+            owner = self();
+            queue_lead(&shared->queue, &owner);
+            queue_leave(&shared->queue, NULL, 0);
+            _exit(0);
+        }
+        assert_true(becomes(&shared->queue.arrivals, arrivals + 2));
+        kill(pid, stopped ? SIGSTOP : SIGKILL);
+        waitpid(pid, &status, WUNTRACED);
+        begin(&caller, 1);
+        queue_leave(&shared->queue, NULL, 0);
+        pthread_join(caller.thread, NULL);
+        assert_true(caller.led);
+        assert_int_equal(atomic_load(&shared->queue.called), 0);
+        if (stopped) { /* it has lost nothing but its place */
+            kill(pid, SIGCONT);
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+    }
+    for (int i = 0; i < QUEUE_SMALL; i++)
+        assert_non_null(take(10, 1));
+}
+
 int main(void)
 {
 #define WITH_SHARED(test) cmocka_unit_test_setup_teardown(test, open_shared, close_shared)
@@ -274,6 +310,7 @@ int main(void)
         WITH_SHARED(a_leader_answers_all_that_wait_longest_first),
         WITH_SHARED(who_leads_after_one_that_died_is_told_until_it_has_healed),
         WITH_SHARED(a_leader_that_is_killed_while_others_wait_is_followed_at_once),
+        WITH_SHARED(who_does_not_come_when_called_is_not_called_again),
         WITH_SHARED(a_leader_that_is_stopped_is_ended_and_one_that_is_slow_is_not),
     };
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
