@@ -65,13 +65,13 @@ def install(rows, log):
         progress(f"installing {' '.join(missing)}")
         # Their services stay down: systemctl does nothing with SYSTEMD_OFFLINE.
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_OFFLINE": "1"}
-        install = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-y", "-q",
-                   "--no-install-recommends", "install", *missing]
+        get = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "-y", "-q",
+               "--no-install-recommends", "install", *missing]
         with open(log, "ab") as out:
-            for argv in (install, ["apt-get", "-q", "update"], install):
+            for argv in (get, ["apt-get", "-q", "update"], get):
                 done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=out,
                                       stderr=out, check=False)
-                if argv is install and done.returncode == 0:
+                if argv is get and done.returncode == 0:
                     break
         missing = [package for package in missing if not installed(package)]
     for row in rows:
@@ -103,7 +103,7 @@ def measure(bench, row, side):
         return sample
     except harness.CannotRun as reason:
         side.why_not = str(reason)
-    except Exception as reason: # one row's fault: the others are measured
+    except Exception as reason:  # one row's fault: the others are measured
         name = "" if isinstance(reason, harness.Failed) else f"{type(reason).__name__}: "
         side.why_not = f"FAILED: {name}{reason}"
     return None

@@ -1,9 +1,9 @@
 /* feed.c - fills a table for the rows that read, and writes reports while they do.
  *
- *   feed fill DIR N IDS PARAMS     N pending jobs with these parameters; "ID VERSION" lines to IDS
- *   feed report DIR RATE           claims JOBS jobs, prints a line, and reports on them in turn, RATE
- *                                  reports a second, A_COMMIT at once or, when late, more; until
- *                                  its standard input ends. Says what it reached.
+ *   feed fill DIR N IDS PARAMS   N pending jobs with these parameters, "ID VERSION" lines to IDS
+ *   feed report DIR RATE         claims JOBS jobs, prints a line, and reports on them in turn, RATE
+ *                                reports a second, A_COMMIT at once or, when late, more; until its
+ *                                standard input ends. Says what it reached.
  *
  * Prints one line of JSON.
  */
@@ -113,7 +113,7 @@ static void report(struct jobtab *table, double rate)
                 .verb = JOBTAB_REPORT,
                 .id = jobs[job].id,
                 .token = tokens[job],
-                .report = {.progress = (uint32_t)(commits % 101), .message = "Collecting prices..."},
+                .report = {.progress = (uint32_t)(commits % 101), .message = "Collecting"},
             };
         }
         if (n == 0) /* the clock was read a moment too early */

@@ -56,8 +56,9 @@ class Sample:
     client: Optional[float] = None  # share of one core that a thread of the load generator used
     cpu: Optional[float] = None     # microseconds of the server's processor time an operation
     note: str = ""                  # shown below the figure, of the last round
-    took: float = 0                 # bench.py's: seconds that all of the measure took, and the
-    others: float = 0               # share of all cores that was not spent by us meanwhile
+    # bench.py writes these:
+    took: float = 0                 # seconds of all of the measure
+    others: float = 0               # share of all cores that was spent meanwhile, but not by us
 
 
 @dataclass

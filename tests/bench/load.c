@@ -97,7 +97,8 @@ static unsigned bucket_of(uint64_t ns)
     if (ns < (1u << SUB_BITS))
         return (unsigned)ns;
     unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - SUB_BITS;
-    unsigned bucket = ((shift + 1) << SUB_BITS) | (unsigned)((ns >> shift) & ((1u << SUB_BITS) - 1));
+    unsigned within = (unsigned)((ns >> shift) & ((1u << SUB_BITS) - 1));
+    unsigned bucket = ((shift + 1) << SUB_BITS) | within;
     return bucket < BUCKETS ? bucket : BUCKETS - 1;
 }
 

@@ -14,7 +14,7 @@ import subprocess
 from harness import CannotRun, Failed, answers, cpu_seconds, free_port, running
 
 WORKERS = 2
-VALUE_SIZE = 300  # bytes of a value or of a message: a job's record and parameters are about as many
+VALUE_SIZE = 300  # bytes of a value or a message: about as many as a job's record and parameters
 
 JOBTABD = """worker_processes = {workers}
 runner_processes = {runners}
@@ -65,8 +65,8 @@ def told(settings):
 
 def jobtabd_told(runners=0):
     room = " ".join(f"{key}={value}" for key, value in ROOM.items())
-    return (f"worker_processes={WORKERS} runner_processes={runners} access_log=off {room}; all else "
-            "as by default, answered after the commit is on disk")
+    return (f"worker_processes={WORKERS} runner_processes={runners} access_log=off {room}; all "
+            "else as by default, answered after the commit is on disk")
 
 
 def ready(port):
@@ -85,8 +85,7 @@ def jobtabd(bench, folder, table, runners=0, kinds=NOOP):
     conf = os.path.join(folder, "jobtabd.conf")
     with open(conf, "w") as out:
         out.write(JOBTABD.format(workers=WORKERS, runners=runners, folder=folder, port=port,
-                                 table=table, kinds=kinds,
-                                 user=user(), **ROOM))
+                                 table=table, kinds=kinds, user=user(), **ROOM))
     argv = [bench.program("jobtabd"), "-c", conf]
     with running("jobtabd", argv, folder, lambda: ready(port)) as process:
         yield port, process

@@ -10,14 +10,16 @@ WIDTH, LEFT, RIGHT, TOP = 960, 440, 130, 78
 HEADING, STEP, BAR, GAP = 23, 20, 12, 10
 TICKS = (0.1, 0.25, 0.5, 1, 2, 4, 10, 25)
 STYLE = """
-.page { fill: #ffffff } .heading { stroke: #ffffff } .ink { fill: #1f2328 } .soft { fill: #59636e }
+.page { fill: #ffffff } .heading { stroke: #ffffff }
+.ink { fill: #1f2328 } .soft { fill: #59636e }
 .grid { stroke: #d1d9e0 } .goal { stroke: #1f2328 } .span { stroke: #59636e }
 .met { fill: #2f81c7 } .missed { fill: #d1792a }
 text { font: 13px system-ui, sans-serif } .heading { paint-order: stroke; stroke-width: 4px }
 .title { font-size: 17px; font-weight: 600 }
 .small { font-size: 12px }
 @media (prefers-color-scheme: dark) {
-  .page { fill: #0d1117 } .heading { stroke: #0d1117 } .ink { fill: #f0f6fc } .soft { fill: #9198a1 }
+  .page { fill: #0d1117 } .heading { stroke: #0d1117 }
+  .ink { fill: #f0f6fc } .soft { fill: #9198a1 }
   .grid { stroke: #2f353d } .goal { stroke: #f0f6fc } .span { stroke: #9198a1 }
   .met { fill: #4a9be0 } .missed { fill: #e08c42 }
 }"""

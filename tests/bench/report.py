@@ -76,9 +76,18 @@ def figure(value):
     return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def side_line(side):
-    if "value" not in side:
-        return f"  {side['name']:<22} not measured: {side['why_not']}"
+def side_lines(side):
+    if "value" in side:
+        yield measured_line(side)
+        if side["note"]:
+            yield f"      {side['note']}"
+        if side["why_not"]:
+            yield f"      then no more: {side['why_not']}"
+    else:
+        yield f"  {side['name']:<22} not measured: {side['why_not']}"
+
+
+def measured_line(side):
     value = side["value"]
     span = f"{figure(value['min'])}..{figure(value['max'])}"
     line = f"  {side['name']:<22}{figure(value['median']):>11} {side['unit']:<11} {span:>19}"
@@ -118,15 +127,14 @@ def wrapped(text, indent):
 
 def lines(result):
     facts = result["machine"]
-    yield from wrapped(", ".join(f"{key} {value}" for key, value in facts.items()).replace("_", " "), "")
+    yield from wrapped(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()
+                                 if key != "others"), "")
     yield f"{'':<24}{'median':>11} {'':<11} {'least..most':>19} {'cpu us':>8} {'client':>6}"
     for row in result["rows"]:
         yield ""
         yield f"{row['key']}: {row['work']} ({row['better']} is better)"
         for side in row["sides"]:
-            yield side_line(side)
-            if side.get("note"):
-                yield f"      {side['note']}"
+            yield from side_lines(side)
         for goal in row["goals"]:
             yield goal_line(goal)
     yield ""
@@ -140,11 +148,10 @@ def lines(result):
         yield from wrapped(f"{name} ({', '.join(keys)}): {settings}", "  ")
     yield ""
     yield "cpu us: the server's processor time an operation. client: the share of one core that a"
-    yield "thread of the load generator used, which shares the cores with what it measures. Medians of"
-    yield "the rounds, ratios taken within a round."
-    if facts["others"] > BUSY:
-        yield f"Others used {facts['others']:.0%} of the processors meanwhile: the ratios are worth " \
-              "little, the rates nothing."
+    yield "thread of the load generator used, which shares the cores with what it measures."
+    yield "Medians of the rounds, ratios taken within a round."
+    yield f"Others used {facts['others']:.0%} of the processors meanwhile" + \
+        (": the ratios are worth little, the rates nothing." if facts["others"] > BUSY else ".")
     goals = [goal for row in result["rows"] for goal in row["goals"]]
     counts = {name: sum(verdict(goal) == name for goal in goals)
               for name in ("reached", "MISSED", "not measured")}

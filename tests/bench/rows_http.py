@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import peers
-from harness import Failed, Goal, Row, Sample, Side, cpu_seconds, free_port
+from harness import Failed, Goal, Row, Sample, Side, cpu_seconds
 
 JOBS = 100_000
 REPORTS = 10_000  # a second, in get-written
@@ -44,11 +44,6 @@ def load(bench, process, port, *arguments):
                        f"{said['bytes'] / said['served']:.0f} bytes an answer")
 
 
-def get(bench, process, port, connections, made, *arguments):
-    return load(bench, process, port, "-c", str(connections), "-i", made["ids"], *arguments,
-                "/status/%s")
-
-
 def redis_benchmark(bench, process, port, connections, *arguments):
     """It knows no duration, only a number of requests: a short run first, to learn how many."""
     def go(n):
@@ -78,10 +73,11 @@ def canned(answer, body):
 # ---------------------------------------------------------------- GET /status/{id}
 
 def hundred_thousand(bench):
-    """A table of that many pending jobs, a file of their ids and ETags, and the answer for one of
-    them, as a dictionary of paths."""
+    """A table of that many pending jobs and a file of their ids and versions; one job's JSON, the
+    answer that has it, and the answer that it is unchanged: a dictionary of paths."""
     def make(folder):
-        made = {name: os.path.join(folder, name) for name in ("table", "ids", "answer", "unchanged", "body")}
+        made = {name: os.path.join(folder, name)
+                for name in ("table", "ids", "body", "answer", "unchanged")}
         bench.run([bench.program("tests/bench/feed"), "fill", made["table"], str(JOBS),
                    made["ids"], json.dumps(PARAMS)])
         with open(made["ids"]) as ids:
@@ -90,46 +86,45 @@ def hundred_thousand(bench):
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             client.request("GET", f"/status/{one}")
             answer = client.getresponse()
-            body = answer.read()
+            body, tag = answer.read(), answer.headers["ETag"]
             write(made["body"], body)
             write(made["answer"], canned(answer, body))
-            client.request("GET", f"/status/{one}", headers={"If-None-Match": answer.headers["ETag"]})
+            client.request("GET", f"/status/{one}", headers={"If-None-Match": tag})
             answer = client.getresponse()
             write(made["unchanged"], canned(answer, answer.read()))
         return made
     return bench.once("100000 jobs", make)
 
 
-def get_jobtabd(connections):
+def get_from(start, connections, *arguments):
+    """Random jobs are asked for at the server that start(bench, folder, made) runs."""
     def measure(bench, folder):
         made = hundred_thousand(bench)
-        with peers.jobtabd(bench, folder, made["table"]) as (port, process):
-            return get(bench, process, port, connections, made)
+        with start(bench, folder, made) as (port, process):
+            return load(bench, process, port, "-c", str(connections), "-i", made["ids"],
+                        *arguments, "/status/%s")
     return measure
 
 
-def get_bare(connections):
-    def measure(bench, _):
-        made = hundred_thousand(bench)
-        with peers.bare_h2o(bench, 200, made["answer"]) as (port, process):
-            return get(bench, process, port, connections, made)
-    return measure
+def from_jobtabd(bench, folder, made):
+    return peers.jobtabd(bench, folder, made["table"])
 
 
-def get_nginx(connections):
-    def measure(bench, folder):
-        made = hundred_thousand(bench)
-        with peers.nginx(bench, folder, made["ids"], made["body"]) as (port, process):
-            return get(bench, process, port, connections, made)
-    return measure
+def from_bare(bench, _, made):
+    return peers.bare_h2o(bench, 200, made["answer"])
 
 
-def get_fastapi(connections, loop):
-    def measure(bench, folder):
-        made = hundred_thousand(bench)
-        with peers.fastapi(bench, folder, loop, made["ids"], made["body"]) as (port, process):
-            return get(bench, process, port, connections, made)
-    return measure
+def unchanged_from_bare(bench, _, made):
+    return peers.bare_h2o(bench, 304, made["unchanged"])
+
+
+def from_nginx(bench, folder, made):
+    return peers.nginx(bench, folder, made["ids"], made["body"])
+
+
+def from_fastapi(loop):
+    return lambda bench, folder, made: peers.fastapi(bench, folder, loop, made["ids"],
+                                                     made["body"])
 
 
 def get_redis(connections):
@@ -148,43 +143,26 @@ def get_redis(connections):
     return measure
 
 
-def get_row(connections, forms):
+def get_row(connections, goals=(), forms=frozenset({"long"})):
     return Row(
         f"get-{connections}",
         f"GET /status/{{id}}, random id among {JOBS:,}, {counted(connections)}",
         sides=[
-            Side("jobtabd", get_jobtabd(connections), peers.jobtabd_told()),
-            Side("bare libh2o", get_bare(connections),
+            Side("jobtabd", get_from(from_jobtabd, connections), peers.jobtabd_told()),
+            Side("bare libh2o", get_from(from_bare, connections),
                  f"{peers.WORKERS} processes, the same bytes, no look-up"),
-            Side("nginx lua", get_nginx(connections), peers.NGINX,
+            Side("nginx lua", get_from(from_nginx, connections), peers.NGINX,
                  packages=("nginx-light", "libnginx-mod-http-lua")),
             Side("redis GET", get_redis(connections),
                  f"{peers.told(peers.REDIS_MEMORY)}; {JOBS:,} values of the same JSON; "
                  f"redis-benchmark -t get -r {JOBS}", packages=("redis-server", "redis-tools")),
-            Side("FastAPI", get_fastapi(connections, "plain"), peers.fastapi_told("plain"),
-                 packages=("python3-fastapi", "uvicorn")),
-            Side("FastAPI, uvloop", get_fastapi(connections, "fast"), peers.fastapi_told("fast"),
+            Side("FastAPI", get_from(from_fastapi("plain"), connections),
+                 peers.fastapi_told("plain"), packages=("python3-fastapi", "uvicorn")),
+            Side("FastAPI, uvloop", get_from(from_fastapi("fast"), connections),
+                 peers.fastapi_told("fast"),
                  packages=("python3-fastapi", "uvicorn", "python3-uvloop", "python3-httptools")),
         ],
-        goals=[Goal("jobtabd", "bare libh2o", at_least=0.95),
-               Goal("jobtabd", "nginx lua", at_least=1.5),
-               Goal("jobtabd", "redis GET", at_least=1.2),
-               Goal("jobtabd", "FastAPI", at_least=20)],
-        forms=forms)
-
-
-# ---------------------------------------------------------------- GET, unchanged
-
-def unchanged_jobtabd(bench, folder):
-    made = hundred_thousand(bench)
-    with peers.jobtabd(bench, folder, made["table"]) as (port, process):
-        return get(bench, process, port, 32, made, "-m", "-e", "304")
-
-
-def unchanged_bare(bench, _):
-    made = hundred_thousand(bench)
-    with peers.bare_h2o(bench, 304, made["unchanged"]) as (port, process):
-        return get(bench, process, port, 32, made, "-m", "-e", "304")
+        goals=list(goals), forms=forms)
 
 
 # ---------------------------------------------------------------- GET while others write
@@ -215,17 +193,13 @@ def reports_written(bench, table):
         raise Failed("feed report failed: see above")
 
 
-def quiet_reads(bench, folder):
-    made = hundred_thousand(bench)
-    with peers.jobtabd(bench, folder, busy_table(bench)) as (port, process):
-        return get(bench, process, port, 32, made)
+def from_busy(bench, folder, _):
+    return peers.jobtabd(bench, folder, busy_table(bench))
 
 
-def reads_while_written(bench, folder):
-    made, table = hundred_thousand(bench), busy_table(bench)
-    with peers.jobtabd(bench, folder, table) as (port, process), \
-            reports_written(bench, table) as said:
-        sample = get(bench, process, port, 32, made)
+def get_while_written(bench, folder):
+    with reports_written(bench, busy_table(bench)) as said:
+        sample = get_from(from_busy, 32)(bench, folder)
     sample.note += f"; {said['rate']:.0f} reports/s in {said['commits'] / said['seconds']:.0f} " \
                    "commits/s"
     if said["rate"] < 0.95 * REPORTS:
@@ -294,19 +268,22 @@ def post_row(connections, at_least):
 
 
 ROWS = [
-    get_row(32, frozenset({"short", "long"})),
-    get_row(1, frozenset({"long"})),
-    get_row(256, frozenset({"long"})),
+    get_row(32, [Goal("jobtabd", "bare libh2o", at_least=0.95),
+                 Goal("jobtabd", "nginx lua", at_least=1.5),
+                 Goal("jobtabd", "redis GET", at_least=1.2),
+                 Goal("jobtabd", "FastAPI", at_least=20)], frozenset({"short", "long"})),
+    get_row(1),
+    get_row(256),
     Row("get-unchanged", "GET /status/{id} with If-None-Match, 32 connections, all unchanged",
-        sides=[Side("jobtabd", unchanged_jobtabd, peers.jobtabd_told()),
-               Side("bare libh2o 304", unchanged_bare,
+        sides=[Side("jobtabd", get_from(from_jobtabd, 32, "-m", "-e", "304"), peers.jobtabd_told()),
+               Side("bare libh2o 304", get_from(unchanged_from_bare, 32, "-m", "-e", "304"),
                     f"{peers.WORKERS} processes, the same bytes, no look-up")],
         goals=[Goal("jobtabd", "bare libh2o 304", at_least=0.95)]),
     Row("get-written", f"the reads of get-32 while {REPORTS:,} reports a second are written",
-        sides=[Side("while written", reads_while_written,
+        sides=[Side("while written", get_while_written,
                     "one more process with libjobtab reports on 256 running jobs, paced, 64 "
                     "reports a commit"),
-               Side("without", quiet_reads, peers.jobtabd_told())],
+               Side("without", get_from(from_busy, 32), peers.jobtabd_told())],
         goals=[Goal("while written", "without", at_least=0.8)]),
     *(post_row(connections, at_least)
       for connections, at_least in ((1, 0.9), (16, 1.0), (64, 1.0), (256, 1.0))),

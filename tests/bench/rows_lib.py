@@ -4,7 +4,6 @@ from harness import Goal, Row, Sample, Side
 
 LMDB = "MDB_NOTLS, default mode: durable when a commit returns"
 TURN = 16    # reads that share a snapshot, as in a turn of an event loop
-WARM_UP = 1  # seconds that lib_get needs before it measures
 
 
 def reports(which, processes):

@@ -74,6 +74,12 @@ def test_a_side_that_cannot_be_measured_says_why_and_leaves_the_others(tmp_path,
     assert result["rows"][0]["sides"][0]["samples"] == [7, 7]
 
 
+def test_a_side_that_fails_later_keeps_its_figures_and_says_so(tmp_path):
+    row = Row("r", "work", [Side("a", gives(rate(7), Failed("it hung")))])
+    text = "\n".join(report.lines(result_of(tmp_path, row, 2)))
+    assert "7 jobs/s" in text and "then no more: FAILED: it hung" in text
+
+
 def test_a_peer_that_may_not_be_installed_says_how_to(tmp_path, monkeypatch):
     monkeypatch.setattr(command.os, "getuid", lambda: 1000)
     row = Row("r", "work", [Side("a", gives(rate(7))),
@@ -96,7 +102,7 @@ def test_a_machine_that_others_use_is_named(tmp_path):
     result = result_of(tmp_path, row)
     for others, named in ((0.5, True), (0.0, False)):
         result["machine"]["others"] = others
-        assert any("Others used" in line for line in report.lines(result)) is named
+        assert any("worth little" in line for line in report.lines(result)) is named
 
 
 def test_three_files_are_written_and_the_picture_has_a_bar_for_each_goal(tmp_path):
