@@ -22,6 +22,8 @@ struct http {
     struct writer *writer;
     h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
     const char *const *names;             /* host names that are ours, ended by NULL */
+    char own_host[256];                   /* the last Host that was found to be ours */
+    size_t own_host_size;
     size_t changes;                       /* handed to the table thread and not yet answered */
     /* The worker is on its way out: every answer closes its connection, and */
     bool draining; /* it is not ready */

@@ -34,7 +34,7 @@ enum route_found route_find(const void *rows, size_t n, size_t stride, const cha
 {
     enum route_method asked = ROUTE_METHODS;
 
-    for (unsigned i = 0; i < ROUTE_METHODS; i++)
+    for (unsigned i = 0; i < ROUTE_METHODS && asked == ROUTE_METHODS; i++)
         if (strlen(method_names[i]) == method_size &&
             memcmp(method_names[i], method, method_size) == 0)
             asked = i;

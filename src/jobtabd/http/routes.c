@@ -29,6 +29,20 @@ static const struct row {
     {{ROUTE_GET, "/readyz"}, http_readyz, 0},
 };
 
+/* What has once been found to be ours is so for good, and almost all requests name the same. */
+static bool is_own_host(struct http *http, const char *host, size_t size)
+{
+    if (size > 0 && size == http->own_host_size && memcmp(host, http->own_host, size) == 0)
+        return true;
+    if (!guard_host(host, size, http->names))
+        return false;
+    if (size <= sizeof(http->own_host)) {
+        memcpy(http->own_host, host, size);
+        http->own_host_size = size;
+    }
+    return true;
+}
+
 static bool sound(struct http_call *call, bool any_host)
 {
     h2o_req_t *req = call->req;
@@ -44,7 +58,7 @@ static bool sound(struct http_call *call, bool any_host)
         problem(call, 400, NULL, "%s", wrong);
         return false;
     }
-    if (!any_host && !guard_host(req->authority.base, req->authority.len, call->http->names)) {
+    if (!any_host && !is_own_host(call->http, req->authority.base, req->authority.len)) {
         problem(call, 403, NULL, "this server does not answer to that Host");
         return false;
     }

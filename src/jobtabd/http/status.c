@@ -10,6 +10,13 @@
 #define POLL_SECONDS 1
 #define LOG_MAX      (64u << 20) /* more than any table keeps of one log */
 
+static void add_etag(h2o_req_t *req, const char *tag)
+{
+    h2o_iovec_t value = h2o_strdup(&req->pool, tag, SIZE_MAX);
+
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, value.base, value.len);
+}
+
 /* If-None-Match; true when that has answered the request. */
 static bool not_modified(struct http_call *call, const char *tag)
 {
@@ -18,7 +25,7 @@ static bool not_modified(struct http_call *call, const char *tag)
     if (!request_header(call->req, H2O_TOKEN_IF_NONE_MATCH, &known) ||
         !etag_matches(known.base, known.len, tag))
         return false;
-    answer_header(call->req, H2O_TOKEN_ETAG, "%s", tag);
+    add_etag(call->req, tag);
     answer(call->http, call->req, 304, NULL, NULL, 0);
     return true;
 }
@@ -53,7 +60,7 @@ static void answer_raw(struct http_call *call, const char *tag, const char *type
     char *body = answer_memory(call->req, size);
 
     h2o_memcpy(body, bytes, size);
-    answer_header(call->req, H2O_TOKEN_ETAG, "%s", tag);
+    add_etag(call->req, tag);
     h2o_add_header_by_str(&call->req->pool, &call->req->res.headers,
                           H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
     answer(call->http, call->req, 200, type, body, size);
