@@ -127,7 +127,7 @@ static bool settle(struct edit *edit, struct queue *queue, struct slice outcomes
     struct reader reader = {.at = outcomes.data, .end = (const char *)outcomes.data + outcomes.size};
     struct jobtab_op ops[LARGE_ANSWERS];
 
-    if (!parcel_unpack(slot, ops))
+    if (!parcel_unpack(queue, slot, ops))
         return false;
     for (uint32_t i = 0; i < slot->n; i++)
         if (!rebuild(edit, &reader, &ops[i], &slot_answer(queue, slot)[i]))

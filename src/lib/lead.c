@@ -59,10 +59,11 @@ int lead_end(struct edit *edit)
  * again, but for what needs its time (JSON) and can do no harm here. */
 static void apply_slot(struct edit *edit, struct slot *slot, struct batch *batch)
 {
-    struct answer *answers = slot_answer(queue_of(edit->table), slot);
+    struct queue *queue = queue_of(edit->table);
+    struct answer *answers = slot_answer(queue, slot);
     struct jobtab_op ops[LARGE_ANSWERS];
 
-    if (slot->n > slot_answers(queue_of(edit->table), slot) || !parcel_unpack(slot, ops)) {
+    if (!parcel_unpack(queue, slot, ops)) {
         store_fail(edit->txn, fail(JOBTAB_DAMAGED, "a request in the shared file is damaged"));
         return;
     }
@@ -168,7 +169,7 @@ int lead_apply(struct jobtab *table, struct jobtab_op *ops, size_t n)
     store_pause(table->store);
     call.slot = queue_take(queue, &table->self, size, left);
     if (call.slot && call.slot->n)
-        parcel_pack(call.slot, ops, n);
+        parcel_pack(queue, call.slot, ops, n);
     rc = queue_wait(queue, call.slot, &table->self) ? lead(&call) : accept(&call);
     queue_put_back(call.slot);
     return rc;

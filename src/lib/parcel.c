@@ -74,9 +74,9 @@ size_t parcel_size(const struct jobtab_op *ops, size_t n, size_t *left)
     return size;
 }
 
-void parcel_pack(struct slot *slot, const struct jobtab_op *ops, size_t n)
+void parcel_pack(struct queue *queue, const struct slot *slot, const struct jobtab_op *ops, size_t n)
 {
-    char *request = slot_request(slot);
+    char *request = slot_request(queue, slot);
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -122,11 +122,13 @@ static bool resolve(const struct slot *slot, const char *request, const struct f
     return true;
 }
 
-bool parcel_unpack(struct slot *slot, struct jobtab_op *ops)
+bool parcel_unpack(struct queue *queue, const struct slot *slot, struct jobtab_op *ops)
 {
-    const char *request = slot_request(slot);
+    const char *request = slot_request(queue, slot);
     size_t at = 0;
 
+    if (slot->n > slot_answers(queue, slot) || slot->size > slot_room(queue, slot))
+        return false;
     for (uint32_t i = 0; i < slot->n; i++) {
         struct jobtab_op *op = &ops[i];
         if (at > slot->size || slot->size - at < HEAD)

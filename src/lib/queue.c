@@ -32,14 +32,14 @@ void queue_make(struct queue *queue)
 
 /* ---------------------------------------------------------------------- slots */
 
-static struct slot *slot_at(struct queue *queue, size_t i)
+static size_t index_of(const struct queue *queue, const struct slot *slot)
 {
-    return i < QUEUE_SMALL ? &queue->small[i].slot : &queue->large[i - QUEUE_SMALL].slot;
+    return (size_t)(slot - queue->slots);
 }
 
 static bool is_small(const struct queue *queue, const struct slot *slot)
 {
-    return (const void *)slot < (const void *)queue->large;
+    return index_of(queue, slot) < QUEUE_SMALL;
 }
 
 size_t slot_room(const struct queue *queue, const struct slot *slot)
@@ -52,14 +52,18 @@ size_t slot_answers(const struct queue *queue, const struct slot *slot)
     return is_small(queue, slot) ? SMALL_ANSWERS : LARGE_ANSWERS;
 }
 
-char *slot_request(struct slot *slot)
+char *slot_request(struct queue *queue, const struct slot *slot)
 {
-    return (char *)(slot + 1);
+    size_t i = index_of(queue, slot);
+
+    return i < QUEUE_SMALL ? queue->small[i].request : queue->large[i - QUEUE_SMALL].request;
 }
 
-struct answer *slot_answer(const struct queue *queue, struct slot *slot)
+struct answer *slot_answer(struct queue *queue, const struct slot *slot)
 {
-    return (struct answer *)(void *)(slot_request(slot) + slot_room(queue, slot));
+    size_t i = index_of(queue, slot);
+
+    return i < QUEUE_SMALL ? queue->small[i].answers : queue->large[i - QUEUE_SMALL].answers;
 }
 
 static bool waits(struct slot *slot)
@@ -101,9 +105,9 @@ static struct slot *take_from(struct queue *queue, size_t begin, size_t end, uin
     for (int from_the_dead = 0; from_the_dead < 2; from_the_dead++) {
         for (size_t i = 0; i < end - begin; i++) {
             size_t at = begin + (last + i) % (end - begin);
-            if (take(slot_at(queue, at), self, from_the_dead)) {
+            if (take(&queue->slots[at], self, from_the_dead)) {
                 last = at - begin;
-                return slot_at(queue, at);
+                return &queue->slots[at];
             }
         }
     }
@@ -320,7 +324,7 @@ size_t queue_collect(struct queue *queue, struct slot *slots[QUEUE_SLOTS])
         return 0;
     }
     for (size_t i = 0; i < QUEUE_SLOTS; i++) {
-        struct slot *slot = slot_at(queue, i);
+        struct slot *slot = &queue->slots[i];
         if (waits(slot) && slot->n)
             slots[n++] = slot;
     }
@@ -346,7 +350,7 @@ static uint32_t longest_waiting(struct queue *queue)
     uint64_t oldest = UINT64_MAX;
 
     for (uint32_t i = 0; i < QUEUE_SLOTS; i++) {
-        struct slot *slot = slot_at(queue, i);
+        struct slot *slot = &queue->slots[i];
         if (waits(slot) && slot->ticket < oldest) {
             oldest = slot->ticket;
             found = i + 1;
@@ -361,7 +365,7 @@ static void call_next(struct queue *queue)
     uint32_t next;
 
     while ((next = longest_waiting(queue)) != 0) {
-        struct slot *slot = slot_at(queue, next - 1);
+        struct slot *slot = &queue->slots[next - 1];
         uint32_t state = SLOT_QUEUED;
         atomic_store(&queue->called, next);
         if (atomic_compare_exchange_strong(&slot->state, &state, SLOT_CALLED) ||

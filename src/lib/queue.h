@@ -57,16 +57,15 @@ struct slot {
     struct jobtab_owner self; /* the caller, as the owner of what it claims */
     int32_t rc;              /* answer: the transaction's own */
     uint32_t size;           /* of the request */
+    char pad[8];
 };
 
-struct small_slot {
-    struct slot slot;
+struct small_room {
     char request[SMALL_REQUEST];
     struct answer answers[SMALL_ANSWERS];
 };
 
-struct large_slot {
-    struct slot slot;
+struct large_room {
     char request[LARGE_REQUEST];
     struct answer answers[LARGE_ANSWERS];
 };
@@ -94,8 +93,10 @@ struct queue {
     _Atomic int64_t watched;   /* boot clock: when somebody last looked whether the leader is stopped */
     _Atomic int64_t suspect;   /* leader_since of one that was found stopped */
     char pad2[64];
-    struct small_slot small[QUEUE_SMALL];
-    struct large_slot large[QUEUE_LARGE];
+    /* The slots lie together, since a leader looks at all of them, and their rooms behind. */
+    struct slot slots[QUEUE_SLOTS];
+    struct small_room small[QUEUE_SMALL];
+    struct large_room large[QUEUE_LARGE];
 };
 
 /* The file is all zero; the caller holds the open lock. */
@@ -111,8 +112,8 @@ void queue_put_back(struct slot *slot);
 /* Bytes of request, and answers, that the slot has room for. */
 size_t slot_room(const struct queue *queue, const struct slot *slot);
 size_t slot_answers(const struct queue *queue, const struct slot *slot);
-char *slot_request(struct slot *slot);
-struct answer *slot_answer(const struct queue *queue, struct slot *slot);
+char *slot_request(struct queue *queue, const struct slot *slot);
+struct answer *slot_answer(struct queue *queue, const struct slot *slot);
 
 /* Queue the slot and wait: true when the caller leads, with its own slot still queued; false when it
  * was answered. `slot` NULL: wait for the lead. */

@@ -209,7 +209,7 @@ static int lead_and_die(struct fixture *f, bool commit)
         return 2;
     size_t n = queue_collect(queue, slots);
     for (size_t i = 0; i < n; i++) {
-        if (!parcel_unpack(slots[i], ops))
+        if (!parcel_unpack(queue, slots[i], ops))
             return 3;
         edit.self = &slots[i]->self;
         for (uint32_t k = 0; k < slots[i]->n; k++)
@@ -304,7 +304,7 @@ static void a_request_that_spoils_the_transaction_spoils_no_other(void **state)
 
     queue_lead(queue_in(f), &f->table->self);
     struct slot *damaged = queue_take(queue_in(f), &f->table->self, SMALL_REQUEST, 1);
-    memset(slot_request(damaged), 0xff, SMALL_REQUEST);
+    memset(slot_request(queue_in(f), damaged), 0xff, SMALL_REQUEST);
     for (size_t i = 0; i < 3; i++)
         begin(f, &callers[i], &some_submit);
     atomic_store(&damaged->state, SLOT_QUEUED); /* the oldest of them, with nobody to lead for it */

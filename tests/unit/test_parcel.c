@@ -49,7 +49,7 @@ static struct slot *packed(const struct jobtab_op *ops, size_t n)
 
     assert_non_null(slot);
     assert_int_equal(slot->n, left);
-    parcel_pack(slot, ops, n);
+    parcel_pack(queue, slot, ops, n);
     return slot;
 }
 
@@ -111,7 +111,7 @@ static void every_operation_comes_out_as_it_went_in(void **state)
 
     (void)state;
     struct slot *slot = packed(all, ALL);
-    assert_true(parcel_unpack(slot, out));
+    assert_true(parcel_unpack(queue, slot, out));
     for (size_t i = 0; i < ALL; i++) {
         assert_same(&all[i], &out[i]);
         assert_null(out[i].job);
@@ -128,7 +128,7 @@ static void what_is_refused_already_does_not_travel(void **state)
     ops[0].result = ops[1].result = JOBTAB_INVALID;
     struct slot *slot = packed(ops, 3);
     assert_int_equal(slot->n, 1);
-    assert_true(parcel_unpack(slot, out));
+    assert_true(parcel_unpack(queue, slot, out));
     assert_same(&ops[2], &out[0]);
     queue_put_back(slot);
 }
@@ -174,10 +174,10 @@ static void damaged_requests_are_refused_or_read_within_their_bounds(void **stat
     (void)state;
     for (int round = 0; round < 20000; round++) {
         struct slot *slot = packed(all, ALL);
-        char *request = slot_request(slot), *end = request + slot->size;
+        char *request = slot_request(queue, slot), *end = request + slot->size;
         for (int hits = 1 + rand_r(&seed) % 4; hits > 0; hits--)
             request[(unsigned)rand_r(&seed) % slot->size] = (char)rand_r(&seed);
-        if (!parcel_unpack(slot, out)) {
+        if (!parcel_unpack(queue, slot, out)) {
             refused++;
         } else {
             for (size_t i = 0; i < ALL; i++) {
