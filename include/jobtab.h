@@ -9,7 +9,13 @@
  * - Return: JOBTAB_OK (0) or one of enum jobtab_error. jobtab_why() tells the rest: what
  *   failed, on what, and why. Outputs are untouched on any error unless said otherwise.
  * - Ownership: structs are the caller's and own no memory, unless a comment says to free.
- * - Durability: a call that changes the table returns after its commit is on disk.
+ * - Durability: a call that changes the table returns after its commit is on disk. Calls that
+ *   wait at the same time, in whatever process, share one commit: one of them leads and applies
+ *   what all have queued, each with its own result. If the leader is killed, at any instruction,
+ *   each operation is done once or not at all, and the next one goes on. The operation of a
+ *   caller that is killed while it waits may still be done.
+ * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
  * - Blocking: reads (get, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
