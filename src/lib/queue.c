@@ -159,7 +159,7 @@ static int64_t now_ns(void)
  * lead and is dead or stopped, everyone would wait for it again after every commit. */
 static void pass_over(struct queue *queue, uint32_t called, const struct slot *own)
 {
-    struct slot *slot = called && called <= QUEUE_SLOTS ? slot_at(queue, called - 1) : NULL;
+    struct slot *slot = called && called <= QUEUE_SLOTS ? &queue->slots[called - 1] : NULL;
     uint32_t state = SLOT_CALLED;
 
     if (slot && slot != own && slot->n == 0)
