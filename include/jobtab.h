@@ -314,7 +314,10 @@ struct jobtab_op {
 /* Apply n operations, in order, in one durable transaction; each has its own result, and one
  * that is refused changes nothing. When the transaction itself fails, its code is returned
  * and stands in every operation: nothing was done (JOBTAB_BROKEN: nothing that anyone was
- * told of). Pointers inside the operations are read during the call only. */
+ * told of). Pointers inside the operations are read during the call only.
+ *
+ * A child that works on one job after another ends one and takes the next in a single call, with
+ * JOBTAB_FINISH and JOBTAB_CLAIM: half the commits, and half the waiting for them. */
 int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
 
 /* Each of these applies one operation and returns its result. `job` may be NULL. */

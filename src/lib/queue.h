@@ -21,13 +21,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Small slots for single operations, large ones for a batch of one thread. A call that fits in none
- * waits for its turn to lead and applies its operations from its own memory. */
+/* Small slots for one operation, or a warm child's two: the end of a job and the claim of the next.
+ * Large ones for a batch of one thread. A call that fits in none waits for its turn to lead and
+ * applies its operations from its own memory. */
 #define QUEUE_SMALL 128
 #define QUEUE_LARGE 12
 #define QUEUE_SLOTS (QUEUE_SMALL + QUEUE_LARGE)
 #define SMALL_REQUEST 1024
-#define SMALL_ANSWERS 1
+#define SMALL_ANSWERS 2
 #define LARGE_REQUEST 16384
 #define LARGE_ANSWERS 32
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SHARED_MAGIC UINT32_C(0x4a544232) /* JTB2: the layout in shared.h, bell.h and queue.h */
+#define SHARED_MAGIC UINT32_C(0x4a544233) /* JTB3: the layout in shared.h, bell.h and queue.h */
 
 static int map(const char *path, int fd, struct shared **result)
 {
