@@ -92,12 +92,15 @@ static size_t apply_slots(struct edit *edit, struct slot *slots[QUEUE_SLOTS])
 
 /* ------------------------------------------------------------------ the leader */
 
-/* What a call brings: its operations, and the slot that it waited in (NULL: there was none free). */
+/* What a call brings: its operations and the slot that it waited in (NULL: there was none free), or work
+ * of another kind. */
 struct call {
     struct jobtab *table;
     struct jobtab_op *ops;
     size_t n;
     struct slot *slot;
+    lead_work_fn *work;
+    void *context;
 };
 
 /* Take the answers that another process gave. */
@@ -125,7 +128,9 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
     if (rc)
         return rc;
     edit.self = &call->table->self;
-    if (queue_withdraw(call->slot))
+    if (call->work)
+        rc = call->work(&edit, call->context);
+    else if (queue_withdraw(call->slot))
         rc = ops_apply(&edit, call->ops, call->n);
     else
         rc = accept(call); /* the leader that died had done it */
@@ -157,6 +162,15 @@ static int lead(const struct call *call)
         queue_post(slots[i], rc);
     queue_leave(queue, slots, answered);
     return rc;
+}
+
+int lead_work(struct jobtab *table, lead_work_fn *work, void *context)
+{
+    struct call call = {.table = table, .work = work, .context = context};
+
+    store_pause(table->store);
+    queue_lead(queue_of(table), &table->self);
+    return lead(&call);
 }
 
 int lead_apply(struct jobtab *table, struct jobtab_op *ops, size_t n)

@@ -9,6 +9,11 @@ int lead_begin(struct jobtab *table, struct edit *edit);
 /* Commit and give up the lead. */
 int lead_end(struct edit *edit);
 
+/* Take the lead, do the work, and commit it together with what others have queued meanwhile. Done a second
+ * time from the start when one of those spoiled the transaction. */
+typedef int lead_work_fn(struct edit *edit, void *context);
+int lead_work(struct jobtab *table, lead_work_fn *work, void *context);
+
 /* Have the operations applied that have no result yet, here or by another process; durable on
  * return. An error is of the transaction, and nothing was done. */
 int lead_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);

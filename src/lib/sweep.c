@@ -32,6 +32,7 @@ struct search {
     uint32_t n, budget;
     struct jobtab_swept *swept;
     struct known_owner answers[ANSWERS];
+    int damage; /* why a job could not be swept */
 };
 
 static void note_next(struct jobtab_swept *swept, int64_t instant)
@@ -155,23 +156,22 @@ static int sweep_one(struct edit *edit, const struct found *found, struct known_
     return JOBTAB_OK;
 }
 
-static int sweep_found(struct jobtab *table, const struct search *search)
+/* In the lead: whoever waits to write meanwhile is in this commit, and loses no time by it. */
+static int sweep_found(struct edit *edit, void *context)
 {
-    struct known_owner answers[ANSWERS] = {{.pid = 0}}; /* fresh ones: a process may have come or gone */
-    struct edit edit;
-    int rc = lead_begin(table, &edit);
+    /* fresh answers: a process may have come or gone */
+    struct known_owner answers[ANSWERS] = {{.pid = 0}};
+    struct search *search = context;
+    struct jobtab_swept *swept = search->swept;
 
-    if (rc)
-        return rc;
-    for (uint32_t i = 0; i < search->n && !store_error(edit.txn); i++) {
+    swept->due = swept->expired = swept->lost = swept->timed_out = swept->cancelled = 0;
+    search->damage = JOBTAB_OK;
+    for (uint32_t i = 0; i < search->n && !store_error(edit->txn); i++) {
         /* A damaged job must not keep the others from their time. */
-        int one = sweep_one(&edit, &search->found[i], answers, search->swept);
-        rc = rc ? rc : one;
+        int rc = sweep_one(edit, &search->found[i], answers, swept);
+        search->damage = search->damage ? search->damage : rc;
     }
-    if (rc && !store_error(edit.txn))
-        fail(rc, "a job could not be swept: run verify");
-    int committed = lead_end(&edit);
-    return committed ? committed : rc;
+    return store_error(edit->txn);
 }
 
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept)
@@ -205,7 +205,9 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
     if (!rc && totals.sequence > bell_version(&table->shared->bell))
         bell_ring(&table->shared->bell, totals.sequence);
     if (!rc && search.n)
-        rc = sweep_found(table, &search);
+        rc = lead_work(table, sweep_found, &search);
+    if (!rc && search.damage)
+        rc = fail(search.damage, "a job could not be swept: run verify");
     free(search.found);
     return rc;
 }

@@ -187,6 +187,74 @@ static void who_claims_is_the_owner_whoever_leads(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* A sweep in a thread of its own. */
+static void *sweep(void *argument)
+{
+    struct caller *caller = argument;
+    struct jobtab_swept swept;
+
+    caller->rc = jobtab_sweep(caller->table, 64, &swept);
+    caller->job.progress = swept.due;
+    return NULL;
+}
+
+/* A sweep that has something to do comes first, then three submits. Returns how many jobs it moved. */
+static uint32_t sweep_before_submits(struct fixture *f, struct slot *damaged)
+{
+    struct caller sweeper = {.table = f->table}, callers[3];
+
+    queue_lead(queue_in(f), &f->table->self);
+    uint32_t before = atomic_load(&queue_in(f)->arrivals);
+    assert_int_equal(pthread_create(&sweeper.thread, NULL, sweep, &sweeper), 0);
+    await_arrivals(f, before + 1);
+    for (size_t i = 0; i < 3; i++)
+        begin(f, &callers[i], &some_submit);
+    if (damaged)
+        atomic_store(&damaged->state, SLOT_QUEUED);
+    queue_leave(queue_in(f), NULL, 0);
+    pthread_join(sweeper.thread, NULL);
+    assert_ok(sweeper.rc);
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_ok(callers[i].rc);
+        assert_ok(callers[i].op.result);
+    }
+    return sweeper.job.progress;
+}
+
+static void make_due(struct fixture *f)
+{
+    struct jobtab_job job;
+
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .delay = 1}, &job));
+    while (jobtab_now() < job.run_at)
+        poll(NULL, 0, 1);
+}
+
+static void who_waits_for_a_sweep_is_in_its_commit(void **state)
+{
+    struct fixture *f = *state;
+
+    make_due(f);
+    assert_int_equal(sweep_before_submits(f, NULL), 1);
+    assert_int_equal(queue_in(f)->served, 4);
+    assert_int_equal(jobs(f), 4);
+    assert_sound(f);
+}
+
+static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
+{
+    struct fixture *f = *state;
+
+    make_due(f);
+    struct slot *damaged = queue_take(queue_in(f), &f->table->self, SMALL_REQUEST, 1);
+    memset(slot_request(damaged), 0xff, SMALL_REQUEST);
+    assert_int_equal(sweep_before_submits(f, damaged), 1);
+    assert_int_equal(jobs(f), 4);
+    queue_put_back(damaged);
+    assert_sound(f);
+}
+
 /* ---------------------------------------------------------- leaders that die */
 
 /* What a leader does, and dies: before its commit, or between that and the answers. */
@@ -347,6 +415,8 @@ int main(void)
         WITH_TABLE(a_leader_that_dies_before_its_answers_has_done_nothing_twice),
         WITH_TABLE(a_healer_takes_no_answer_of_another_boot),
         WITH_TABLE(a_request_that_spoils_the_transaction_spoils_no_other),
+        WITH_TABLE(who_waits_for_a_sweep_is_in_its_commit),
+        WITH_TABLE(a_request_that_spoils_the_transaction_spoils_no_sweep),
         WITH_TABLE(a_commit_with_unknown_outcome_is_so_for_all_that_were_in_it),
     };
     return cmocka_run_group_tests_name("lead", tests, NULL, NULL);
