@@ -23,6 +23,7 @@ targets() {
 control     | 256  | |
 id          | 64   | lib/id.c lib/error.c lib/clock.c |
 record      | 1024 | lib/record.c lib/error.c | -ltpl
+parcel      | 4096 | lib/parcel.c lib/queue.c lib/turn.c lib/futex.c lib/clock.c lib/id.c lib/error.c |
 report_line | 4096 | jobtabd/report_line.c jobtabd/text.c |
 json        | 4096 | common/json_scan.c | -ljansson
 body        | 4096 | jobtabd/http/body.c common/json_scan.c common/units.c | -ljansson -lm

@@ -11,6 +11,7 @@ EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/fuzz.h tests/fu
 	tests/fuzz/fuzz_id.c \
 	tests/fuzz/fuzz_json.c \
 	tests/fuzz/fuzz_output.c \
+	tests/fuzz/fuzz_parcel.c \
 	tests/fuzz/fuzz_params.c \
 	tests/fuzz/fuzz_record.c \
 	tests/fuzz/fuzz_report_line.c \
