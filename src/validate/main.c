@@ -2,7 +2,8 @@
  *
  * Born:  spawned by a runner with a table in its environment, for one job or to claim one after
  *        another; or started by a user, with files, who has no table.
- * Loop:  claim, validate, finish; waits without polling while there is nothing to claim.
+ * Loop:  validate, end the job and claim the next in one commit; waits without polling while there
+ *        is nothing to claim.
  * Ends:  after its one job; SIGTERM stops the job at hand and hands it back, SIGQUIT lets it end.
  *        SIGTERM comes from the kernel, too, when the runner dies.
  * Crash: the table sees the owner gone; nothing is left behind (temporary files have no names).
@@ -73,6 +74,10 @@ struct job {
     struct jobtab_token token;
     int64_t reported; /* when, on the monotonic clock */
     int error;        /* of the table, which ended the work */
+    const char *kind; /* to go on with, NULL: this job and no other */
+    bool has_next;    /* claimed */
+    struct jobtab_id next_id;
+    struct jobtab_token next_token;
 };
 
 static bool tell_table(unsigned percent, const char *message, void *context)
@@ -111,6 +116,25 @@ static int validate_job(struct job *job, json_t **result, struct fault *fault)
     return status;
 }
 
+/* End the job and claim the next, if there is to be one. */
+static int end_job(struct job *job, const struct jobtab_finish *finish)
+{
+    struct jobtab_op ops[2] = {
+        {.verb = JOBTAB_FINISH, .id = job->id, .token = job->token, .finish = *finish},
+        {.verb = JOBTAB_CLAIM, .claim = {.kind = job->kind}},
+    };
+    bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
+    int error = jobtab_apply(job->table, ops, go_on ? 2 : 1);
+    if (error != JOBTAB_OK)
+        return error;
+    if (go_on && ops[1].result == JOBTAB_OK) {
+        job->has_next = true;
+        job->next_id = ops[1].id;
+        job->next_token = ops[1].token;
+    }
+    return ops[0].result;
+}
+
 /* Store what came out. JOBTAB_OK, or the table's error. */
 static int finish_job(struct job *job, const json_t *result, const struct fault *fault)
 {
@@ -141,14 +165,14 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
             .error = fault->kind != FAULT_STOPPED ? fault->text : NULL,
         };
     }
-    int error = jobtab_finish(job->table, &job->id, &job->token, &finish);
+    int error = end_job(job, &finish);
     if (error == JOBTAB_TOOBIG) { /* the table takes less than the one that ships does */
         finish = (struct jobtab_finish){
             .outcome = JOBTAB_GIVE_UP,
             .reason = JOBTAB_BY_INVALID,
             .error = "the result is too big",
         };
-        error = jobtab_finish(job->table, &job->id, &job->token, &finish);
+        error = end_job(job, &finish);
     }
     free(text);
     return error;
@@ -171,21 +195,35 @@ static int work_on(struct job *job)
                : error;
 }
 
-static int work_until_told(struct job *job, const char *kind)
+static int claim_next(struct job *job)
 {
     struct jobtab_job claimed;
-    while (!stop_asked && !quit_asked) {
-        int error = jobtab_claim(job->table, kind, &job->token, &claimed);
-        if (error == JOBTAB_OK) {
-            job->id = claimed.id;
+    int error = jobtab_claim(job->table, job->kind, &job->next_token, &claimed);
+    job->has_next = error == JOBTAB_OK;
+    if (job->has_next)
+        job->next_id = claimed.id;
+    if (error == JOBTAB_EMPTY)
+        error = jobtab_wait_work(job->table, job->kind, -1);
+    return error == JOBTAB_TIMEOUT ? JOBTAB_OK : error;
+}
+
+static int work_until_told(struct job *job, const char *kind)
+{
+    int error = JOBTAB_OK;
+    job->kind = kind;
+    while (error == JOBTAB_OK && (job->has_next || (!stop_asked && !quit_asked))) {
+        if (job->has_next) {
+            job->has_next = false;
+            job->id = job->next_id;
+            job->token = job->next_token;
             error = work_on(job);
-        } else if (error == JOBTAB_EMPTY) {
-            error = jobtab_wait_work(job->table, kind, -1);
+        } else {
+            error = claim_next(job);
         }
-        if (error != JOBTAB_OK && error != JOBTAB_TIMEOUT)
-            return error;
     }
-    return JOBTAB_OK;
+    if (job->has_next) /* not worked on, so no attempt */
+        jobtab_release(job->table, &job->next_id, &job->next_token);
+    return error;
 }
 
 /* A signal that comes between a look at the flags and the wait wakes nobody. So once one has come,
