@@ -34,25 +34,6 @@ static int begin(struct jobtab *table, struct edit *edit)
     return rc;
 }
 
-int lead_begin(struct jobtab *table, struct edit *edit)
-{
-    store_pause(table->store); /* no snapshot is held while it waits */
-    queue_lead(queue_of(table), &table->self);
-    int rc = begin(table, edit);
-    if (rc)
-        queue_leave(queue_of(table), NULL, 0);
-    return rc;
-}
-
-int lead_end(struct edit *edit)
-{
-    struct queue *queue = queue_of(edit->table);
-    int rc = edit_commit(edit);
-
-    queue_leave(queue, NULL, 0);
-    return rc;
-}
-
 /* -------------------------------------------------------------- for the others */
 
 /* Apply what is in the slot, as its caller would. The bytes are another process's: they are checked
@@ -168,7 +149,7 @@ int lead_work(struct jobtab *table, lead_work_fn *work, void *context)
 {
     struct call call = {.table = table, .work = work, .context = context};
 
-    store_pause(table->store);
+    store_pause(table->store); /* no snapshot is held while it waits */
     queue_lead(queue_of(table), &table->self);
     return lead(&call);
 }

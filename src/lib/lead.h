@@ -4,11 +4,6 @@
 
 #include "edit.h"
 
-/* Take the lead and begin an edit; what a leader that died left behind is put right. */
-int lead_begin(struct jobtab *table, struct edit *edit);
-/* Commit and give up the lead. */
-int lead_end(struct edit *edit);
-
 /* Take the lead, do the work, and commit it together with what others have queued meanwhile. Done a second
  * time from the start when one of those spoiled the transaction. */
 typedef int lead_work_fn(struct edit *edit, void *context);

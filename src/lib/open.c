@@ -202,12 +202,20 @@ static int settle_all(struct store_txn *txn, const struct jobtab_options *asked,
     return store_error(txn);
 }
 
+/* In the lead. */
+static int settle_work(struct edit *edit, void *context)
+{
+    bool any;
+    int rc = settle_all(edit->txn, context, true, &any);
+
+    return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
+}
+
 /* Look first: an opener that brings nothing new waits for no writer. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;
     struct slice schema;
-    struct edit edit;
     bool any = false;
 
     int rc = store_read(table->store, &txn);
@@ -220,14 +228,7 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
     if (!rc)
         rc = settle_all(txn, asked, false, &any);
     store_end(txn);
-    if (rc || !any)
-        return rc;
-    rc = lead_begin(table, &edit);
-    if (rc)
-        return rc;
-    rc = settle_all(edit.txn, asked, true, &any);
-    store_fail(edit.txn, rc);
-    return lead_end(&edit);
+    return rc || !any ? rc : lead_work(table, settle_work, (void *)(uintptr_t)asked);
 }
 
 /* ---------------------------------------------------------------- open, close */

@@ -20,6 +20,9 @@
  * commit takes: what is lost by waiting is then won by sharing. */
 #define GATHER INT64_C(300000)
 
+/* When no slot is free, so many are looked at for a holder that died: each look asks the kernel. */
+#define DEAD_LOOKS 8
+
 /* ms that a leader must have led before anyone asks whether it is stopped, and between two looks. */
 #define SUSPECT_AFTER 500
 #define LOOK_EVERY 250
@@ -101,16 +104,16 @@ static struct slot *take_from(struct queue *queue, size_t begin, size_t end, uin
 {
     /* Everyone begins where it ended last time: then nobody runs into the others. */
     static _Thread_local size_t last;
+    size_t n = end - begin;
 
-    for (int from_the_dead = 0; from_the_dead < 2; from_the_dead++) {
-        for (size_t i = 0; i < end - begin; i++) {
-            size_t at = begin + (last + i) % (end - begin);
-            if (take(&queue->slots[at], self, from_the_dead)) {
-                last = at - begin;
-                return &queue->slots[at];
-            }
+    for (size_t i = 0; i < n + DEAD_LOOKS; i++) {
+        size_t at = begin + (last + i) % n;
+        if (take(&queue->slots[at], self, i >= n)) {
+            last = at - begin;
+            return &queue->slots[at];
         }
     }
+    last += DEAD_LOOKS; /* next time at others */
     return NULL;
 }
 

@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 #include "clock.h"
-#include "lead.h"
+#include "table.h"
 #include "turn.h"
 
 #include <sched.h>
@@ -153,13 +153,13 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
     struct fixture *f = *state;
     struct round *round = mmap(NULL, sizeof *round, PROT_READ | PROT_WRITE,
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct turn *turn = &f->table->shared->queue.turn;
-    struct edit edit;
+    struct queue *queue = &f->table->shared->queue;
+    struct turn *turn = &queue->turn;
 
     assert_ptr_not_equal(round, MAP_FAILED);
     for (int n = 0; n < ROUNDS; n++) {
         *round = (struct round){.dir = f->dir};
-        assert_ok(lead_begin(f->table, &edit));
+        queue_lead(queue, &f->table->self);
         pid_t first = start(write_idly, round);
         until(&round->wait, 1);
         pause_ms(slowed(50)); /* it is about to sleep */
@@ -168,7 +168,7 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
         pause_ms(slowed(10));
         pid_t busy = start(keep_busy, round);
         pause_ms(10);
-        lead_end(&edit);
+        queue_leave(queue, NULL, 0);
         bool died;
         assert_true(turn_try(turn, &died));
         kill(first, SIGKILL);
