@@ -16,6 +16,7 @@ int edit_begin(struct jobtab *table, struct edit *edit)
     if (rc)
         return rc;
     rc = table_totals(edit->txn, &edit->totals);
+    edit->before = edit->totals;
     if (!rc)
         rc = table_settings(edit->txn, &edit->settings);
     edit->now = clock_wall();
@@ -63,13 +64,17 @@ static ssize_t kind_of(struct edit *edit, const char *kind)
     return (ssize_t)edit->n_kinds++;
 }
 
-/* Totals and counts go in once, at the end. */
+/* Totals and counts go in once, at the end. The sequence alone is no reason: the feed has it, and a
+ * commit of reports has a page less to write. */
 static void flush(struct edit *edit)
 {
     struct image image;
 
-    totals_encode(&edit->totals, &image);
-    store_put(edit->txn, STORE_META, text_slice("totals"), image_slice(&image));
+    edit->before.sequence = edit->totals.sequence;
+    if (memcmp(&edit->totals, &edit->before, sizeof edit->totals) != 0) {
+        totals_encode(&edit->totals, &image);
+        store_put(edit->txn, STORE_META, text_slice("totals"), image_slice(&image));
+    }
     for (size_t i = 0; i < edit->n_kinds; i++) {
         static const struct count none;
         const struct edit_kind *kind = &edit->kinds[i];

@@ -26,7 +26,7 @@ struct edit {
     int64_t now;  /* wall clock, one instant for the whole edit */
     int64_t boot; /* boot clock */
     struct jobtab_options settings;
-    struct totals totals;
+    struct totals totals, before; /* as they shall be, and were */
     struct edit_kind *kinds;
     size_t n_kinds, room;
     const struct jobtab_owner *self; /* for whom: owner of what it claims */

@@ -66,16 +66,31 @@ int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record 
     return fail(JOBTAB_NOTFOUND, "there is no job %s", text);
 }
 
+/* The number of the last change: the last key of the feed. */
+static uint64_t last_change(struct store_txn *txn)
+{
+    struct store_cursor *cursor = store_cursor(txn, STORE_CHANGES);
+    struct slice key, value;
+    uint64_t version = 0;
+
+    if (store_seek_below(cursor, (struct slice){0}, &key, &value))
+        version = key_version_of(key);
+    store_cursor_end(cursor);
+    return version;
+}
+
 int table_totals(struct store_txn *txn, struct totals *totals)
 {
     struct slice image;
+    int rc = JOBTAB_OK;
 
-    if (store_get(txn, STORE_META, text_slice("totals"), &image))
-        return totals_decode(image, totals);
-    if (store_error(txn))
-        return store_error(txn);
     memset(totals, 0, sizeof *totals); /* a new table */
-    return JOBTAB_OK;
+    if (store_get(txn, STORE_META, text_slice("totals"), &image))
+        rc = totals_decode(image, totals);
+    uint64_t version = rc ? 0 : last_change(txn);
+    if (version > totals->sequence)
+        totals->sequence = version;
+    return rc ? rc : store_error(txn);
 }
 
 int table_settings(struct store_txn *txn, struct jobtab_options *settings)

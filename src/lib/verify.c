@@ -26,6 +26,7 @@ struct check {
     void *context;
     uint64_t records, faults, all;
     struct totals totals;
+    uint64_t change; /* the last one seen of the feed, which has no gap */
     struct kind_tally *kinds;
     size_t n_kinds;
 };
@@ -286,9 +287,10 @@ static void check_changes_entry(struct check *check, struct slice key, struct sl
 {
     uint64_t version = key_version_of(key);
 
-    if (!version || version > check->totals.sequence)
-        fault(check, NULL, "`changes` has an entry for version %llu, the table's is %llu",
-              (unsigned long long)version, (unsigned long long)check->totals.sequence);
+    if (!version || (check->change && version != check->change + 1))
+        fault(check, NULL, "`changes` goes from version %llu to %llu",
+              (unsigned long long)check->change, (unsigned long long)version);
+    check->change = version;
     if (value.size != 17 || ((const uint8_t *)value.data)[16] >= JOBTAB_STATES)
         fault(check, NULL, "the entry of `changes` for version %llu is damaged",
               (unsigned long long)version);
@@ -386,6 +388,9 @@ int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault_fn,
     check_meta(&check);
     check_jobs(&check);
     check_others(&check);
+    if (check.change != check.totals.sequence)
+        fault(&check, NULL, "`changes` ends with version %llu, the table's is %llu",
+              (unsigned long long)check.change, (unsigned long long)check.totals.sequence);
     check_counts(&check);
     if (progress)
         progress(check.records, check.all, context);

@@ -30,14 +30,6 @@ struct reporter {
     struct jobtab_token token;
 };
 
-static void claim_all_but(struct jobtab *table, size_t left)
-{
-    struct jobtab_token token;
-
-    for (size_t i = left; i < JOBS; i++)
-        must(jobtab_claim(table, KIND, &token, NULL), "claim");
-}
-
 static void *open_reporter(const char *dir, size_t index, struct member *self)
 {
     static struct reporter reporter;
@@ -95,7 +87,9 @@ static void make_table(const char *dir, size_t left)
         ops[i] = (struct jobtab_op){.verb = JOBTAB_SUBMIT, .submit = {.kind = KIND}};
     must(jobtab_open(dir, NULL, &table), "open");
     must(jobtab_apply(table, ops, JOBS), "submit");
-    claim_all_but(table, left);
+    for (size_t i = 0; i < JOBS - left; i++)
+        ops[i] = (struct jobtab_op){.verb = JOBTAB_CLAIM, .claim = {.kind = KIND}};
+    must(jobtab_apply(table, ops, JOBS - left), "claim");
     jobtab_close(table);
 }
 
