@@ -248,7 +248,7 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
     make_due(f);
     struct slot *damaged = queue_take(queue_in(f), &f->table->self, SMALL_REQUEST, 1);
-    memset(slot_request(damaged), 0xff, SMALL_REQUEST);
+    memset(slot_request(queue_in(f), damaged), 0xff, SMALL_REQUEST);
     assert_int_equal(sweep_before_submits(f, damaged), 1);
     assert_int_equal(jobs(f), 4);
     queue_put_back(damaged);
