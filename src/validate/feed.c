@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TICKS 128 /* taken at once */
 #define SYMBOL_UNKNOWN -3 /* and SYMBOLS_UNUSABLE, SYMBOLS_FULL */
 
 /* Rows without fault are what counts for speed: the functions below keep no text of their own. */
@@ -100,31 +101,18 @@ static void check_ohlc(struct feed *feed)
     }
 }
 
-static void report_backwards(struct feed *feed, int64_t before)
-{
-    const struct symbols *symbols = feed->common->symbols;
-    char this_time[SCAN_TIME_TEXT], last_time[SCAN_TIME_TEXT];
-    uint32_t symbol = row_symbol(&feed->row);
-    scan_time_text(feed->row.time, this_time);
-    scan_time_text(before, last_time);
-    report_add(feed->common->report, feed->common->symbols, RULE_BACKWARDS, row_place(&feed->row),
-               symbol, "%s: %s comes after %s", symbols_name(symbols, symbol), this_time,
-               last_time);
-}
+static void report_backwards(struct feed *feed, const struct row *row, int64_t before)
+    __attribute__((cold));
 
-void feed_check_order(struct feed *feed)
+static void report_backwards(struct feed *feed, const struct row *row, int64_t before)
 {
-    struct symbol *symbol = &feed->common->symbols->all[row_symbol(&feed->row)];
-    int64_t time = feed->row.time;
-    uint32_t source = (uint32_t)feed->source + 1;
-    if (symbol->source == source && time < symbol->last_time)
-        report_backwards(feed, symbol->last_time);
-    if (symbol->source != source || time > symbol->newest) {
-        symbol->newest = time;
-        symbol->newest_place = row_place(&feed->row);
-    }
-    symbol->source = source;
-    symbol->last_time = time;
+    char this_time[SCAN_TIME_TEXT], last_time[SCAN_TIME_TEXT];
+    uint32_t symbol = row_symbol(row);
+    scan_time_text(row->time, this_time);
+    scan_time_text(before, last_time);
+    report_add(feed->common->report, feed->common->symbols, RULE_BACKWARDS, row_place(row), symbol,
+               "%s: %s comes after %s", symbols_name(feed->common->symbols, symbol), this_time,
+               last_time);
 }
 
 /* ---------------------------------------------------------------------- reading */
@@ -226,4 +214,54 @@ int feed_next(struct feed *feed, struct fault *fault)
         };
         return 0;
     }
+}
+
+/* Judge a row by the time of the one before it, and give it to `rows`. */
+static inline int take(struct feed *feed, struct symbol *symbol, struct rows *rows, struct row row,
+                       struct fault *fault)
+{
+    if (row.time < symbol->last_time)
+        report_backwards(feed, &row, symbol->last_time);
+    symbol->last_time = row.time;
+    if (row.time > symbol->newest) {
+        symbol->newest = row.time;
+        symbol->newest_place = row_place(&row);
+    }
+    return rows_add_next(rows, &row, fault);
+}
+
+/* As long as rows come in the plainest form. */
+static int take_ticks(struct feed *feed, struct symbol *symbol, struct rows *rows,
+                      struct fault *fault)
+{
+    uint64_t at = feed->row.at - feed->reader.row.line; /* line 0 */
+    struct reader_tick ticks[TICKS];
+    size_t n;
+    do {
+        n = reader_ticks(&feed->reader, ticks, TICKS);
+        feed->common->n_rows += n;
+        for (size_t i = 0; i < n; i++) {
+            struct row row = {at + ticks[i].line, ticks[i].time, ticks[i].price};
+            if (take(feed, symbol, rows, row, fault) != 0)
+                return -1;
+        }
+    } while (n == TICKS);
+    return 0;
+}
+
+int feed_take(struct feed *feed, struct rows *rows, struct fault *fault)
+{
+    uint32_t number = row_symbol(&feed->row), source = (uint32_t)feed->source + 1;
+    struct symbol *symbol = &feed->common->symbols->all[number];
+    if (symbol->source != source) {
+        symbol->source = source;
+        symbol->last_time = symbol->newest = INT64_MIN;
+        symbol->newest_place = row_place(&feed->row);
+    }
+    do {
+        if (take(feed, symbol, rows, feed->row, fault) != 0 ||
+            take_ticks(feed, symbol, rows, fault) != 0 || feed_next(feed, fault) != 0)
+            return -1;
+    } while (feed->has_row && row_symbol(&feed->row) == number);
+    return 0;
 }

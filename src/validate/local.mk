@@ -6,6 +6,7 @@ libvalidate_la_SOURCES = \
 	src/validate/fault.c src/validate/fault.h \
 	src/validate/feed.c src/validate/feed.h \
 	src/validate/params.c src/validate/params.h \
+	src/validate/plain.h \
 	src/validate/reader.c src/validate/reader.h \
 	src/validate/report.c src/validate/report.h \
 	src/validate/rows.c src/validate/rows.h \

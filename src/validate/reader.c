@@ -109,6 +109,8 @@ static void header_end(struct reader *reader)
 
     for (int kind = 0; kind < READER_KINDS; kind++) {
         size_t column = reader->found[kind].column;
+        if (column != 0 && kind >= COLUMN_OPEN)
+            reader->has_bar = true;
         if (column != 0)
             reader->kinds[column - 1] |= KIND_BIT(kind);
         if (column > reader->n_columns)
@@ -238,13 +240,13 @@ static inline const char *plain_field(struct reader *reader, unsigned kinds, con
     }
     if (kinds == KIND_BIT(COLUMN_TIME)) {
         struct reader_field *field = &row->fields[COLUMN_TIME];
-        behind = scan_plain_time(text, end, &reader->day, &field->time);
+        behind = plain_time(text, end, &reader->day, &field->time);
         if (behind != NULL)
             field->state = FIELD_READ;
         return behind;
     }
     double number;
-    if (kinds == 0 || (behind = scan_plain_number(text, end, &number)) == NULL)
+    if (kinds == 0 || (behind = plain_number(text, end, &number)) == NULL)
         return NULL;
     for (; kinds != 0; kinds &= kinds - 1) {
         struct reader_field *field = &row->fields[__builtin_ctz(kinds)];
@@ -336,6 +338,37 @@ enum reader_step reader_next(struct reader *reader)
             return READER_ROW;
     }
     return reader->error[0] == '\0' ? READER_MORE : READER_FAILED;
+}
+
+/* A line all of whose wanted fields are there and plain. */
+static inline bool is_plain_row(struct reader *reader, const char *p, const char *end)
+{
+    for (size_t column = 0; column < reader->n_columns; column++, p++) {
+        unsigned kinds = reader->kinds[column];
+        p = kinds != 0 ? plain_field(reader, kinds, p, end) : find(p, end, ',');
+        if (p == NULL || p == end)
+            return p != NULL && column + 1 == reader->n_columns;
+    }
+    return true;
+}
+
+size_t reader_ticks(struct reader *reader, struct reader_tick *ticks, size_t max)
+{
+    const struct reader_field *fields = reader->row.fields;
+    size_t n = 0;
+    if (reader->has_bar || in_row(reader))
+        return 0;
+    for (; n < max && reader->next < reader->end; n++) {
+        const char *p = reader->next, *lf = memchr(p, '\n', (size_t)(reader->end - p));
+        const char *end = plain_line(reader, lf);
+        if (end == NULL || !is_plain_row(reader, p, end) || !(fields[COLUMN_PRICE].number > 0))
+            break;
+        ticks[n] = (struct reader_tick){.line = reader->line++,
+                                        .time = fields[COLUMN_TIME].time,
+                                        .price = fields[COLUMN_PRICE].number};
+        reader->next = lf + 1;
+    }
+    return n;
 }
 
 void reader_feed(struct reader *reader, const char *data, size_t size)

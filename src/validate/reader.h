@@ -5,7 +5,7 @@
 #ifndef READER_H
 #define READER_H
 
-#include "scan.h"
+#include "plain.h"
 
 #include <csv.h>
 #include <stdbool.h>
@@ -60,6 +60,7 @@ struct reader {
     unsigned bom;  /* bytes of a byte order mark seen at the beginning; 3: past it */
     bool header_read;
     bool has_symbol;
+    bool has_bar;
     bool has_row;      /* libcsv gave one */
     bool plain_symbol; /* the row's is what it would be without quotes */
     size_t column;    /* of the field that comes next */
@@ -69,7 +70,7 @@ struct reader {
         size_t column; /* + 1; 0: not found yet */
         int rank;      /* the lower, the better the header's name */
     } found[READER_KINDS];
-    struct scan_day day;
+    struct plain_day day;
     struct reader_row row;
     char error[READER_ERROR]; /* "" while all is well */
 };
@@ -87,6 +88,17 @@ enum reader_step {
 };
 
 enum reader_step reader_next(struct reader *reader);
+
+/* A row with a price above 0 and the symbol of the row before, that has no other column of use. */
+struct reader_tick {
+    uint64_t line;
+    int64_t time;
+    double price;
+};
+
+/* Behind a row: read the next ones, as far as they are ticks in their plainest form. Returns how
+ * many, at most `max`. What stopped it is for reader_next, whose row is gone. */
+size_t reader_ticks(struct reader *reader, struct reader_tick *ticks, size_t max);
 
 /* The source is at its end: once, for what is unfinished. READER_MORE: nothing is. */
 enum reader_step reader_end(struct reader *reader);

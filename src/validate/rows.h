@@ -61,7 +61,19 @@ struct rows {
 /* Each returns 0, or -1 with *fault. */
 /* `max_held` rows in memory, in each of two buffers; ROWS_HELD but in tests. */
 int rows_init(struct rows *rows, size_t max_held, struct fault *fault);
+/* Rows come in the order of their places. */
 int rows_add(struct rows *rows, const struct row *row, struct fault *fault);
+/* The same for rows most of which are of one symbol and ordered by time. */
+static inline int rows_add_next(struct rows *rows, const struct row *row, struct fault *fault)
+{
+    const struct row *last = &rows->held[rows->n - 1];
+    if (rows->n == 0 || rows->n == rows->max_held || row_symbol(row) != row_symbol(last) ||
+        row->time < last->time)
+        return rows_add(rows, row, fault);
+    rows->held[rows->n++] = *row;
+    rows->total++;
+    return 0;
+}
 /* No more will be added: make ready to read. */
 int rows_sort(struct rows *rows, struct fault *fault);
 /* The next in order, valid until the next call; NULL at the end. */

@@ -1,10 +1,8 @@
 /* scan.c - numbers and times as price feeds write them. */
 #include "config.h"
 
-#include "scan.h"
+#include "plain.h"
 
-#include <endian.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +22,11 @@ static bool is_digit(char c)
 
 /* Up to 2^53 and up to 1e22 both sides are exact doubles, so that one division or
  * multiplication rounds once: the same as strtod, at a tenth of its cost. */
-static const double exact_power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+const double plain_powers[PLAIN_POWERS] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                      1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-#define EXACT_POWER_MAX 22
+#define EXACT_POWER_MAX (PLAIN_POWERS - 1)
 #define EXACT_MANTISSA_MAX (UINT64_C(1) << 53)
-#define PLAIN_DIGITS 15 /* always below that */
 
 static double number_by_strtod(const char *text, size_t size)
 {
@@ -84,34 +81,12 @@ int scan_number(const char *text, size_t size, double *value)
 
     if (significant < 19 && mantissa <= EXACT_MANTISSA_MAX && abs(exponent) <= EXACT_POWER_MAX) {
         double v = (double)mantissa;
-        v = exponent < 0 ? v / exact_power[-exponent] : v * exact_power[exponent];
+        v = exponent < 0 ? v / plain_powers[-exponent] : v * plain_powers[exponent];
         *value = negative ? -v : v;
     } else {
         *value = number_by_strtod(text, size);
     }
     return 0;
-}
-
-const char *scan_plain_number(const char *text, const char *end, double *value)
-{
-    const char *p = text;
-    uint64_t mantissa = 0;
-    for (; is_digit(*p); p++)
-        mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-    size_t digits = (size_t)(p - text), behind = 0;
-    if (*p == '.') {
-        const char *point = p;
-        for (p++; is_digit(*p); p++)
-            mantissa = mantissa * 10 + (uint64_t)(*p - '0');
-        behind = (size_t)(p - point - 1);
-    }
-    digits += behind;
-    if (digits == 0 || digits > PLAIN_DIGITS || (p != end && *p != ','))
-        return NULL;
-    *value = (double)mantissa;
-    if (behind > 0)
-        *value /= exact_power[behind];
-    return p;
 }
 
 /* -------------------------------------------------------------------- times */
@@ -283,51 +258,15 @@ int scan_time(const char *text, size_t size, int64_t *ns)
     return scan_epoch(c, ns);
 }
 
-static bool begin_day(struct scan_day *day, const char *text)
+bool plain_begin_day(struct plain_day *day, const char *text)
 {
     int64_t ns, last;
-    if ((text[10] != 'T' && text[10] != 't' && text[10] != ' ') ||
-        scan_time(text, 10, &ns) != 0 ||
+    if ((text[10] != 'T' && text[10] != 't' && text[10] != ' ') || scan_time(text, 10, &ns) != 0 ||
         __builtin_add_overflow(ns, INT64_C(86400) * NS_PER_SECOND, &last))
         return false;
     memcpy(day->text, text, sizeof day->text);
     day->ns = ns;
     return true;
-}
-
-/* "09:30:00" as seconds; -1 when it is no time of a day. All eight bytes are judged at once: taken
- * from "00:00:00" a digit leaves 0 to 9, a colon 0. */
-static int scan_clock(const char *text)
-{
-    uint64_t left;
-    memcpy(&left, text, sizeof left);
-    left = le64toh(left) ^ UINT64_C(0x30303a30303a3030);
-    uint64_t not_digits = (left | (left + UINT64_C(0x7676767676767676))) & UINT64_C(0x8080808080808080);
-    int hour = (int)(left & 15) * 10 + (int)(left >> 8 & 15);
-    int minute = (int)(left >> 24 & 15) * 10 + (int)(left >> 32 & 15);
-    int second = (int)(left >> 48 & 15) * 10 + (int)(left >> 56 & 15);
-    if (not_digits != 0 || (left & UINT64_C(0x0000ff0000ff0000)) != 0 || hour > 23 || minute > 59 ||
-        second > 59)
-        return -1;
-    return hour * 3600 + minute * 60 + second;
-}
-
-const char *scan_plain_time(const char *text, const char *end, struct scan_day *day, int64_t *ns)
-{
-    if (end - text < 19 || text[4] != '-' || /* which keeps NULs from being the day of none */
-        (memcmp(text, day->text, sizeof day->text) != 0 && !begin_day(day, text)))
-        return NULL;
-    int seconds = scan_clock(text + 11);
-    struct cursor c = {text + 19, end};
-    int64_t fraction = 0;
-    if (seconds < 0 || (take_char(&c, '.') && !take_fraction(&c, &fraction)))
-        return NULL;
-    if (c.p < end && (*c.p == 'Z' || *c.p == 'z'))
-        c.p++;
-    if (c.p < end && *c.p != ',')
-        return NULL;
-    *ns = day->ns + seconds * INT64_C(1000000000) + fraction;
-    return c.p;
 }
 
 void scan_time_text(int64_t ns, char text[SCAN_TIME_TEXT])

@@ -23,23 +23,6 @@ int scan_number(const char *text, size_t size, double *value);
  * 0, or -1 when the text is none of these or names no real date and time. */
 int scan_time(const char *text, size_t size, int64_t *ns);
 
-/* The short way for what most rows have: the shapes below and nothing else, in the midst of a line.
- * The field begins at `text` and ends at a comma or at `end`, where a byte that is neither digit nor
- * point can be read. Returns where it ends; NULL when it has another shape, which says nothing about
- * whether it is good: that is for the functions above. What is taken, they would take as the same. */
-
-/* At most 15 digits, with at most one point among them. */
-const char *scan_plain_number(const char *text, const char *end, double *value);
-
-/* The day that was read last, as most rows have that of the row before. All 0: none yet. */
-struct scan_day {
-    char text[11]; /* with the T or space */
-    int64_t ns;
-};
-
-/* 2024-01-02T09:30:00[.123456789][Z] */
-const char *scan_plain_time(const char *text, const char *end, struct scan_day *day, int64_t *ns);
-
 /* The same instant as text: ISO 8601, UTC, a fraction only when there is one. */
 void scan_time_text(int64_t ns, char text[SCAN_TIME_TEXT]);
 

@@ -17,6 +17,10 @@
 #define NARROW_BITS 16
 #define BUCKETS (1u << NARROW_BITS)
 
+#define SAMPLE 255
+#define SAMPLE_MARGIN 24 /* three standard deviations of a median's place in the sample */
+#define GUESS_FROM 1000  /* with fewer steps it is not worth it */
+
 void steps_clear(struct steps *steps)
 {
     steps->n_held = 0;
@@ -44,7 +48,7 @@ void steps_free(struct steps *steps)
         close(steps->file);
 }
 
-static int spill_held(struct steps *steps, struct fault *fault)
+int steps_spill(struct steps *steps, struct fault *fault)
 {
     if (steps->file < 0 && spill_open(&steps->file, fault) != 0)
         return -1;
@@ -52,15 +56,6 @@ static int spill_held(struct steps *steps, struct fault *fault)
                     (steps->total - steps->n_held) * sizeof *steps->held, fault) != 0)
         return -1;
     steps->n_held = 0;
-    return 0;
-}
-
-int steps_add(struct steps *steps, double change, report_place place, struct fault *fault)
-{
-    if (steps->n_held == steps->max_held && spill_held(steps, fault) != 0)
-        return -1;
-    steps->held[steps->n_held++] = (struct step){change, place};
-    steps->total++;
     return 0;
 }
 
@@ -73,7 +68,7 @@ static int next_block(struct steps *steps, uint64_t *offset, size_t *n, struct f
         *offset = steps->total;
         return 0;
     }
-    if (steps->n_held > 0 && spill_held(steps, fault) != 0)
+    if (steps->n_held > 0 && steps_spill(steps, fault) != 0)
         return -1;
     if (!steps->go_on(steps->context))
         return fault_set(fault, FAULT_STOPPED, "stopped");
@@ -200,34 +195,94 @@ static double select_value(double *values, size_t n, size_t k)
     return values[k];
 }
 
-/* The value of a rank, from 0, and of the rank before it; NAN for that when it was not among those
- * that were gathered. */
-static int value_at(struct steps *steps, const struct measure *measure, uint64_t rank,
-                    double *value, double *before, struct fault *fault)
+/* Two values between which that of the rank probably lies: of some that stand far apart, those a
+ * little below and above it. */
+static void guess(const struct steps *steps, const struct measure *measure, uint64_t rank,
+                  double *low, double *high)
+{
+    double some[SAMPLE];
+    size_t apart = steps->n_held / SAMPLE;
+    for (size_t i = 0; i < SAMPLE; i++)
+        some[i] = measured(measure, &steps->held[i * apart]);
+    size_t middle = (size_t)(rank * SAMPLE / steps->n_held);
+    if (middle >= SAMPLE_MARGIN)
+        *low = select_value(some, SAMPLE, middle - SAMPLE_MARGIN);
+    if (middle + SAMPLE_MARGIN < SAMPLE)
+        *high = select_value(some, SAMPLE, middle + SAMPLE_MARGIN);
+}
+
+/* Put the values from low to high into scratch, and count them and those below. Without branches:
+ * a step is here or there by chance. */
+static inline size_t gather(const struct steps *steps, const struct measure *measure, double low,
+                            double high, size_t *below)
+{
+    size_t n = 0, less = 0;
+    for (size_t i = 0; i < steps->n_held; i++) {
+        double value = measured(measure, &steps->held[i]);
+        steps->scratch[n] = value;
+        n += (value >= low) & (value <= high);
+        less += value < low;
+    }
+    *below = less;
+    return n;
+}
+
+/* When all steps are held: scratch gets those among which the rank lies, and the rank before it when
+ * there is one. Returns how many; *rank becomes the rank among them. */
+static size_t gather_held(struct steps *steps, const struct measure *measure, uint64_t *rank)
+{
+    double low = -INFINITY, high = INFINITY;
+    size_t below, n;
+    if (steps->n_held >= GUESS_FROM)
+        guess(steps, measure, *rank, &low, &high);
+    n = gather(steps, measure, low, high, &below);
+    if (below + (*rank > 0) > *rank || *rank - below >= n) /* a wrong guess */
+        n = gather(steps, measure, -INFINITY, INFINITY, &below);
+    *rank -= below;
+    return n;
+}
+
+/* When they are not: the same but for the rank before, which may be missing. Nothing is gathered when
+ * there are more equal values than scratch has room for; *value is that value then. */
+static int gather_all(struct steps *steps, const struct measure *measure, uint64_t *rank,
+                      size_t *gathered, double *value, struct fault *fault)
 {
     struct range range = {.n = steps->total, .shift = 64};
-    while (range.n > steps->max_scratch && range.shift > 0)
-        if (narrow(steps, measure, &range, &rank, fault) != 0)
-            return -1;
-    if (range.shift == 0) { /* more equal values than scratch has room for */
-        *value = value_of(range.prefix);
-        *before = rank > 0 ? *value : NAN;
-        return 0;
-    }
     uint64_t offset = 0;
-    size_t n, gathered = 0;
+    size_t n;
+    *gathered = 0;
+    while (range.n > steps->max_scratch && range.shift > 0)
+        if (narrow(steps, measure, &range, rank, fault) != 0)
+            return -1;
+    *value = value_of(range.prefix);
+    if (range.shift == 0)
+        return 0;
     do {
         if (next_block(steps, &offset, &n, fault) != 0)
             return -1;
         for (size_t i = 0; i < n; i++) {
             double v = measured(measure, &steps->held[i]);
             if (in_range(&range, v))
-                steps->scratch[gathered++] = v;
+                steps->scratch[(*gathered)++] = v;
         }
     } while (n > 0);
-    *value = select_value(steps->scratch, gathered, (size_t)rank);
-    *before = rank > 0 ? steps->scratch[0] : NAN;
-    for (size_t i = 1; i < rank; i++)
+    return 0;
+}
+
+/* The value of a rank, from 0, and of the rank before it; NAN for that when it was not among those
+ * that were gathered. */
+static int value_at(struct steps *steps, const struct measure *measure, uint64_t rank,
+                    double *value, double *before, struct fault *fault)
+{
+    size_t n;
+    if (steps->total <= steps->max_held)
+        n = gather_held(steps, measure, &rank);
+    else if (gather_all(steps, measure, &rank, &n, value, fault) != 0)
+        return -1;
+    if (n > 0)
+        *value = select_value(steps->scratch, n, (size_t)rank);
+    *before = rank == 0 ? NAN : n > 0 ? steps->scratch[0] : *value;
+    for (size_t i = 1; n > 0 && i < rank; i++)
         if (steps->scratch[i] > *before)
             *before = steps->scratch[i];
     return 0;

@@ -37,7 +37,17 @@ void steps_memory(struct steps *steps, void *memory, size_t size);
 void steps_free(struct steps *steps);
 
 /* Each returns 0, or -1 with *fault. */
-int steps_add(struct steps *steps, double change, report_place place, struct fault *fault);
+int steps_spill(struct steps *steps, struct fault *fault);
+
+static inline int steps_add(struct steps *steps, double change, report_place place,
+                            struct fault *fault)
+{
+    if (steps->n_held == steps->max_held && steps_spill(steps, fault) != 0)
+        return -1;
+    steps->held[steps->n_held++] = (struct step){change, place};
+    steps->total++;
+    return 0;
+}
 
 /* Of n values the median is the middle one, or the mean of the two in the middle. There must be
  * one step at least. */

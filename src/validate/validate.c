@@ -28,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_AT_ONCE (128 * 1024)
+#define READ_AT_ONCE (32 * 1024)
 #define IN_STEP_SOURCES 64   /* more are read whole */
 #define IN_STEP_MEMORY (4 * 1024 * 1024) /* for what was read of all of them */
 #define READ_PERCENT 90 /* of the progress, when read whole; the rest is for what comes after */
@@ -105,15 +105,6 @@ static void check_age(struct validation *v, uint32_t number, size_t source)
                age / 1000);
 }
 
-/* Keep the row that the feed is at, and go on to its next. */
-static int keep_row(struct validation *v, struct feed *feed)
-{
-    feed_check_order(feed);
-    if (rows_add(&v->rows, &feed->row, v->fault) != 0)
-        return -1;
-    return feed_next(feed, v->fault);
-}
-
 static int open_feed(struct validation *v, size_t source, struct feed *feed, char *buffer,
                      size_t buffer_size)
 {
@@ -149,9 +140,8 @@ static int judge_symbol(struct validation *v, uint32_t symbol)
         struct feed *feed = &v->feeds[i];
         if (!feed->has_row || row_symbol(&feed->row) != symbol)
             continue;
-        while (feed->has_row && row_symbol(&feed->row) == symbol)
-            if (keep_row(v, feed) != 0)
-                return -1;
+        if (feed_take(feed, &v->rows, v->fault) != 0)
+            return -1;
         check_age(v, symbol, i);
     }
     v->symbols.all[symbol].judged = true;
@@ -192,7 +182,7 @@ static int read_source(struct validation *v, size_t source)
     v->current = source;
     int status = open_feed(v, source, feed, v->buffer, READ_AT_ONCE);
     while (status == 0 && feed->has_row)
-        status = keep_row(v, feed);
+        status = feed_take(feed, &v->rows, v->fault);
     for (uint32_t i = 0; i < v->symbols.n && status == 0; i++)
         check_age(v, i, source);
     feed_close(feed);

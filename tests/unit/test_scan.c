@@ -1,7 +1,7 @@
 /* Numbers and times: what is read, and that nothing else is. */
 #include "config.h"
 
-#include "scan.h"
+#include "plain.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -187,11 +187,11 @@ static size_t nearly_plain(char *text, size_t room, bool time)
 static void the_short_way_gives_the_same_or_nothing(void **state)
 {
     static const char nuls[] = "\0\0\0\0\0\0\0\0\0\0\0" "09:30:00Z\n";
-    struct scan_day day = {0};
+    struct plain_day day = {0};
     int64_t none;
     long plain_times = 0, plain_numbers = 0;
     (void)state;
-    assert_null(scan_plain_time(nuls, nuls + sizeof nuls - 2, &day, &none));
+    assert_null(plain_time(nuls, nuls + sizeof nuls - 2, &day, &none));
     srandom(1);
     for (int i = 0; i < 400000; i++) {
         char text[80];
@@ -204,8 +204,8 @@ static void the_short_way_gives_the_same_or_nothing(void **state)
         size_t field = comma != NULL ? (size_t)(comma - text) : size;
         int64_t ns = -7, wanted_ns = -8;
         double number = -7, wanted_number = -8;
-        behind = time ? scan_plain_time(text, end, &day, &ns)
-                      : scan_plain_number(text, end, &number);
+        behind = time ? plain_time(text, end, &day, &ns)
+                      : plain_number(text, end, &number);
         if (behind == NULL)
             continue;
         int bad = time ? scan_time(text, field, &wanted_ns)
