@@ -111,14 +111,22 @@ static void end_group(struct across *a)
 
 /* --------------------------------------------------------------------- steps */
 
-static void judge(const struct step *step, void *context)
+static void report_jump(struct across *a, const struct step *step, double off)
+    __attribute__((cold));
+
+static void report_jump(struct across *a, const struct step *step, double off)
+{
+    report_add(a->report, a->symbols, RULE_JUMP, step->place, a->symbol,
+               "%s: a step of %.6g%% is %.6g MADs of %.3g%% from the median step of %.3g%%",
+               name_of(a), step->change * 100, off / a->mad, a->mad * 100, a->median * 100);
+}
+
+static inline void judge(const struct step *step, void *context)
 {
     struct across *a = context;
     double off = fabs(step->change - a->median);
     if (off > a->params->max_jump_mad.value * a->mad)
-        report_add(a->report, a->symbols, RULE_JUMP, step->place, a->symbol,
-                   "%s: a step of %.6g%% is %.6g MADs of %.3g%% from the median step of %.3g%%",
-                   name_of(a), step->change * 100, off / a->mad, a->mad * 100, a->median * 100);
+        report_jump(a, step, off);
 }
 
 static int end_symbol(struct across *a, struct fault *fault)
@@ -191,7 +199,7 @@ int across_check(struct across *a, struct rows *rows, struct fault *fault)
     if (rows_sort(rows, fault) != 0)
         return -1;
     steps_memory(&a->steps, rows->spare, rows->max_held * sizeof *rows->spare);
-    a->total = rows->total;
+    a->total = rows_total(rows);
     for (a->done = 0; rows_next(rows, &row, fault) == 0; a->done++) {
         if (row == NULL) {
             end_group(a);

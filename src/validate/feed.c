@@ -216,21 +216,29 @@ int feed_next(struct feed *feed, struct fault *fault)
     }
 }
 
-/* Judge a row by the time of the one before it, and give it to `rows`. */
-static inline int take(struct feed *feed, struct symbol *symbol, struct rows *rows, struct row row,
-                       struct fault *fault)
+/* Is a row no earlier than the one before it of the same symbol in this source? */
+static inline bool check_order(struct feed *feed, struct symbol *symbol, const struct row *row)
 {
-    if (row.time < symbol->last_time)
-        report_backwards(feed, &row, symbol->last_time);
-    symbol->last_time = row.time;
-    if (row.time > symbol->newest) {
-        symbol->newest = row.time;
-        symbol->newest_place = row_place(&row);
+    int64_t before = symbol->last_time;
+    symbol->last_time = row->time;
+    if (row->time > symbol->newest) {
+        symbol->newest = row->time;
+        symbol->newest_place = row_place(row);
     }
-    return rows_add_next(rows, &row, fault);
+    if (row->time < before)
+        report_backwards(feed, row, before);
+    return row->time >= before;
 }
 
-/* As long as rows come in the plainest form. */
+/* A row right behind another of its symbol. */
+static inline int take_next(struct feed *feed, struct symbol *symbol, struct rows *rows,
+                            const struct row *row, struct fault *fault)
+{
+    return check_order(feed, symbol, row) ? rows_follow(rows, row, fault)
+                                          : rows_add(rows, row, fault);
+}
+
+/* The rows behind the one that was found, as far as they come in the plainest form. */
 static int take_ticks(struct feed *feed, struct symbol *symbol, struct rows *rows,
                       struct fault *fault)
 {
@@ -242,7 +250,7 @@ static int take_ticks(struct feed *feed, struct symbol *symbol, struct rows *row
         feed->common->n_rows += n;
         for (size_t i = 0; i < n; i++) {
             struct row row = {at + ticks[i].line, ticks[i].time, ticks[i].price};
-            if (take(feed, symbol, rows, row, fault) != 0)
+            if (take_next(feed, symbol, rows, &row, fault) != 0)
                 return -1;
         }
     } while (n == TICKS);
@@ -258,10 +266,14 @@ int feed_take(struct feed *feed, struct rows *rows, struct fault *fault)
         symbol->last_time = symbol->newest = INT64_MIN;
         symbol->newest_place = row_place(&feed->row);
     }
-    do {
-        if (take(feed, symbol, rows, feed->row, fault) != 0 ||
-            take_ticks(feed, symbol, rows, fault) != 0 || feed_next(feed, fault) != 0)
+    check_order(feed, symbol, &feed->row);
+    int status = rows_add(rows, &feed->row, fault);
+    for (;;) {
+        if (status != 0 || take_ticks(feed, symbol, rows, fault) != 0 ||
+            feed_next(feed, fault) != 0)
             return -1;
-    } while (feed->has_row && row_symbol(&feed->row) == number);
-    return 0;
+        if (!feed->has_row || row_symbol(&feed->row) != number)
+            return 0;
+        status = take_next(feed, symbol, rows, &feed->row, fault);
+    }
 }

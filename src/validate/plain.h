@@ -67,21 +67,12 @@ static inline int plain_clock(const char *text)
     return (int)(hours * 3600 + minutes * 60 + seconds);
 }
 
-/* Up to nine digits at *text, which moves on, in billionths; -1: there is none. */
-static inline int64_t plain_fraction(const char **text)
-{
-    int64_t ns = 0, unit = 1000000000;
-    unsigned digit;
-    for (; unit > 1 && (digit = (unsigned char)**text - (unsigned)'0') <= 9; ++*text) {
-        unit /= 10;
-        ns += digit * unit;
-    }
-    return unit < 1000000000 ? ns : -1;
-}
+/* One to nine digits, in billionths; *ns is -1 when there is none. Returns where they end. */
+const char *plain_fraction(const char *text, const char *end, int64_t *ns);
 
 /* 2024-01-02T09:30:00[.123456789][Z] */
-static inline const char *plain_time(const char *text, const char *end, struct plain_day *day,
-                                     int64_t *ns)
+static inline __attribute__((always_inline)) const char *
+plain_time(const char *text, const char *end, struct plain_day *day, int64_t *ns)
 {
     if (end - text < 19 || text[4] != '-' || /* which keeps NULs from being the day of none */
         (memcmp(text, day->text, sizeof day->text) != 0 && !plain_begin_day(day, text)))
@@ -89,10 +80,8 @@ static inline const char *plain_time(const char *text, const char *end, struct p
     const char *p = text + 19;
     int seconds = plain_clock(text + 11);
     int64_t fraction = 0;
-    if (*p == '.') {
-        p++;
-        fraction = plain_fraction(&p);
-    }
+    if (*p == '.')
+        p = plain_fraction(p + 1, end, &fraction);
     if (*p == 'Z')
         p++;
     if (seconds < 0 || fraction < 0 || (*p != ',' && p != end))

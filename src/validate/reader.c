@@ -224,20 +224,26 @@ static const char *find(const char *from, const char *end, char byte)
     return found != NULL ? found : end;
 }
 
-/* Read a field of the usual shape. Returns its end; NULL: it has another, and nothing is done. */
-static inline const char *plain_field(struct reader *reader, unsigned kinds, const char *text,
+/* The symbol of the row before. */
+static inline const char *same_symbol(const struct reader *reader, const char *text,
                                       const char *end)
+{
+    size_t size = reader->row.symbol_size;
+    if (!reader->plain_symbol || size > (size_t)(end - text) ||
+        memcmp(text, reader->row.symbol, size) != 0)
+        return NULL;
+    text += size;
+    return text == end || *text == ',' ? text : NULL;
+}
+
+/* Read a field of the usual shape. Returns its end; NULL: it has another, and nothing is done. */
+static const char *plain_field(struct reader *reader, unsigned kinds, const char *text,
+                               const char *end)
 {
     struct reader_row *row = &reader->row;
     const char *behind;
-    if (kinds == KIND_BIT(COLUMN_SYMBOL)) {
-        size_t size = row->symbol_size;
-        if (!reader->plain_symbol || size > (size_t)(end - text) ||
-            memcmp(text, row->symbol, size) != 0)
-            return NULL;
-        behind = text + size;
-        return behind == end || *behind == ',' ? behind : NULL;
-    }
+    if (kinds == KIND_BIT(COLUMN_SYMBOL))
+        return same_symbol(reader, text, end);
     if (kinds == KIND_BIT(COLUMN_TIME)) {
         struct reader_field *field = &row->fields[COLUMN_TIME];
         behind = plain_time(text, end, &reader->day, &field->time);
@@ -291,7 +297,7 @@ static bool split_line(struct reader *reader, const char *p, const char *end)
 }
 
 /* Where the line at hand ends, when it can be split where it lies; NULL: libcsv has to. */
-static const char *plain_line(struct reader *reader, const char *lf)
+static inline const char *plain_line(struct reader *reader, const char *lf)
 {
     const char *p = reader->next;
     if (lf == NULL || !reader->header_read || lf - p > READER_FIELD_MAX)
@@ -340,32 +346,42 @@ enum reader_step reader_next(struct reader *reader)
     return reader->error[0] == '\0' ? READER_MORE : READER_FAILED;
 }
 
-/* A line all of whose wanted fields are there and plain. */
-static inline bool is_plain_row(struct reader *reader, const char *p, const char *end)
+static inline bool is_tick(struct reader *reader, const char *p, const char *end,
+                           struct reader_tick *tick)
 {
     for (size_t column = 0; column < reader->n_columns; column++, p++) {
-        unsigned kinds = reader->kinds[column];
-        p = kinds != 0 ? plain_field(reader, kinds, p, end) : find(p, end, ',');
-        if (p == NULL || p == end)
-            return p != NULL && column + 1 == reader->n_columns;
+        if (column > 0 && p > end)
+            return false;
+        switch (reader->kinds[column]) {
+        case KIND_BIT(COLUMN_SYMBOL):
+            p = same_symbol(reader, p, end);
+            break;
+        case KIND_BIT(COLUMN_TIME):
+            p = plain_time(p, end, &reader->day, &tick->time);
+            break;
+        case KIND_BIT(COLUMN_PRICE):
+            p = plain_number(p, end, &tick->price);
+            break;
+        default:
+            p = find(p, end, ',');
+        }
+        if (p == NULL)
+            return false;
     }
-    return true;
+    return tick->price > 0;
 }
 
 size_t reader_ticks(struct reader *reader, struct reader_tick *ticks, size_t max)
 {
-    const struct reader_field *fields = reader->row.fields;
     size_t n = 0;
     if (reader->has_bar || in_row(reader))
         return 0;
     for (; n < max && reader->next < reader->end; n++) {
         const char *p = reader->next, *lf = memchr(p, '\n', (size_t)(reader->end - p));
         const char *end = plain_line(reader, lf);
-        if (end == NULL || !is_plain_row(reader, p, end) || !(fields[COLUMN_PRICE].number > 0))
+        if (end == NULL || !is_tick(reader, p, end, &ticks[n]))
             break;
-        ticks[n] = (struct reader_tick){.line = reader->line++,
-                                        .time = fields[COLUMN_TIME].time,
-                                        .price = fields[COLUMN_PRICE].number};
+        ticks[n].line = reader->line++;
         reader->next = lf + 1;
     }
     return n;

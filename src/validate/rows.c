@@ -25,12 +25,12 @@ int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
     rows->file = -1;
     rows->max_held = max_held;
     rows->max_runs = max_held < ROWS_RUNS ? max_held : ROWS_RUNS; /* a merge holds a row of each */
-    size_t max_heap = rows->max_runs > ROWS_STRETCHES ? rows->max_runs : ROWS_STRETCHES;
+    size_t max_merge = rows->max_runs > ROWS_FEW ? rows->max_runs : ROWS_FEW;
     rows->held = malloc(max_held * sizeof *rows->held);
     rows->spare = malloc(max_held * sizeof *rows->spare);
-    rows->runs = calloc(max_heap, sizeof *rows->runs);
-    rows->heap = calloc(max_heap, sizeof *rows->heap);
-    if (rows->held == NULL || rows->spare == NULL || rows->runs == NULL || rows->heap == NULL)
+    rows->runs = calloc(max_merge, sizeof *rows->runs);
+    rows->merge = calloc(max_merge, sizeof *rows->merge);
+    if (rows->held == NULL || rows->spare == NULL || rows->runs == NULL || rows->merge == NULL)
         return fault_set(fault, FAULT_SYSTEM, "out of memory");
     rows_clear(rows);
     return 0;
@@ -39,10 +39,10 @@ int rows_init(struct rows *rows, size_t max_held, struct fault *fault)
 void rows_clear(struct rows *rows)
 {
     begin_held(rows);
-    rows->total = 0;
+    rows->n_written = 0;
     rows->n_runs = 0;
-    rows->n_heap = 0;
-    rows->moved = false;
+    rows->n_merge = 0;
+    rows->ready = rows->ready_end = NULL;
 }
 
 void rows_free(struct rows *rows)
@@ -50,7 +50,7 @@ void rows_free(struct rows *rows)
     free(rows->held);
     free(rows->spare);
     free(rows->runs);
-    free(rows->heap);
+    free(rows->merge);
     if (rows->file >= 0)
         close(rows->file);
 }
@@ -118,7 +118,7 @@ static int end_run(struct rows *rows, struct fault *fault)
     if (rows->file < 0 && spill_open(&rows->file, fault) != 0)
         return -1;
     sort_held(rows);
-    uint64_t offset = rows->total - rows->n;
+    uint64_t offset = rows->n_written;
     if (spill_write(rows->file, rows->held, rows->n * sizeof *rows->held,
                     offset * sizeof *rows->held, fault) != 0)
         return -1;
@@ -133,6 +133,7 @@ static int end_run(struct rows *rows, struct fault *fault)
         rows->runs[rows->n_runs++] = (struct rows_run){.offset = offset, .left = rows->n};
     }
     rows->last_written = rows->held[rows->n - 1];
+    rows->n_written += rows->n;
     begin_held(rows);
     return 0;
 }
@@ -148,13 +149,12 @@ int rows_add(struct rows *rows, const struct row *row, struct fault *fault)
         if (row->time < last->time)
             rows->by_time = false;
         if (is_before(row, last)) {
-            if (rows->n_stretches < ROWS_STRETCHES)
+            if (rows->n_stretches < ROWS_FEW)
                 rows->stretches[rows->n_stretches] = rows->n;
             rows->n_stretches++;
         }
     }
     rows->held[rows->n++] = *row;
-    rows->total++;
     return 0;
 }
 
@@ -175,12 +175,12 @@ static int fill(struct rows *rows, struct rows_run *run, struct fault *fault)
 
 static void sift_down(struct rows *rows, size_t at)
 {
-    struct rows_run **heap = rows->heap, *sinking = heap[at];
+    struct rows_run **heap = rows->merge, *sinking = heap[at];
     for (;;) {
         size_t child = 2 * at + 1;
-        if (child >= rows->n_heap)
+        if (child >= rows->n_merge)
             break;
-        if (child + 1 < rows->n_heap && is_before(heap[child + 1]->next, heap[child]->next))
+        if (child + 1 < rows->n_merge && is_before(heap[child + 1]->next, heap[child]->next))
             child++;
         if (is_before(sinking->next, heap[child]->next))
             break;
@@ -199,52 +199,124 @@ static int open_runs(struct rows *rows, struct fault *fault)
         rows->runs[i].buffer = rows->held + i * rows->chunk;
         if (fill(rows, &rows->runs[i], fault) != 0)
             return -1;
-        rows->heap[rows->n_heap++] = &rows->runs[i];
+        rows->merge[rows->n_merge++] = &rows->runs[i];
     }
     return 0;
 }
 
 static void open_stretches(struct rows *rows)
 {
-    if (rows->n_stretches > ROWS_STRETCHES) {
+    if (rows->n_stretches > ROWS_FEW) {
         sort_held(rows);
         rows->n_stretches = 1;
     }
-    for (size_t i = 0; i < rows->n_stretches; i++) {
+    for (size_t i = 0; i < rows->n_stretches && rows->n > 0; i++) {
         size_t end = i + 1 < rows->n_stretches ? rows->stretches[i + 1] : rows->n;
         rows->runs[i] = (struct rows_run){.next = rows->held + rows->stretches[i],
                                           .end = rows->held + end};
-        rows->heap[rows->n_heap++] = &rows->runs[i];
+        rows->merge[rows->n_merge++] = &rows->runs[i];
     }
 }
 
 int rows_sort(struct rows *rows, struct fault *fault)
 {
-    if (rows->total == 0)
-        return 0;
     if (rows->n_runs == 0)
         open_stretches(rows);
     else if (open_runs(rows, fault) != 0)
         return -1;
-    for (size_t at = rows->n_heap; at-- > 0;)
+    for (size_t at = rows->n_merge > ROWS_FEW ? rows->n_merge : 0; at-- > 0;)
         sift_down(rows, at);
+    rows->turn = rows->n_merge;
     return 0;
 }
 
-int rows_next(struct rows *rows, const struct row **row, struct fault *fault)
+/* Does the run have another row? Its last one read is not needed any more. 1, 0, or -1. */
+static inline int has_next(struct rows *rows, struct rows_run *run, struct fault *fault)
 {
-    if (rows->moved) {
-        struct rows_run *run = rows->heap[0];
-        if (++run->next == run->end) {
-            if (run->left == 0)
-                rows->heap[0] = rows->heap[--rows->n_heap];
-            else if (fill(rows, run, fault) != 0)
+    if (run->next == run->end && run->left > 0 && fill(rows, run, fault) != 0)
+        return -1;
+    return run->next != run->end;
+}
+
+/* Nothing to merge: what there is in memory of the one run. */
+static int more_of_one(struct rows *rows, struct fault *fault)
+{
+    struct rows_run *run = rows->merge[0];
+    if (has_next(rows, run, fault) < 0)
+        return -1;
+    rows->ready = run->next;
+    rows->ready_end = run->next = run->end;
+    return 0;
+}
+
+/* The lowest symbol and time that any of them is at. False: all are at their end. */
+static bool lowest_key(struct rows *rows)
+{
+    const struct row *lowest = NULL;
+    for (size_t i = 0; i < rows->n_merge; i++) {
+        const struct rows_run *run = rows->merge[i];
+        if (run->next != run->end && (lowest == NULL || is_before(run->next, lowest)))
+            lowest = run->next;
+    }
+    if (lowest != NULL)
+        rows->key = *lowest;
+    return lowest != NULL;
+}
+
+/* Rows of one symbol and time come one run behind the other: they were added in the order of their
+ * places, and so are the runs. */
+static int more_of_few(struct rows *rows, struct fault *fault)
+{
+    size_t n = 0;
+    for (;;) {
+        int64_t time = rows->key.time;
+        uint32_t symbol = row_symbol(&rows->key);
+        while (rows->turn < rows->n_merge) {
+            struct rows_run *run = rows->merge[rows->turn];
+            int has = has_next(rows, run, fault);
+            if (has < 0)
                 return -1;
+            if (!has || run->next->time != time || row_symbol(run->next) != symbol)
+                rows->turn++;
+            else if (n < ROWS_MERGED)
+                rows->merged[n++] = *run->next++;
+            else
+                goto out;
         }
-        if (rows->n_heap > 1)
+        if (!lowest_key(rows))
+            break;
+        rows->turn = 0;
+    }
+out:
+    rows->ready = rows->merged;
+    rows->ready_end = rows->merged + n;
+    return 0;
+}
+
+static int more_of_many(struct rows *rows, struct fault *fault)
+{
+    size_t n = 0;
+    for (; n < ROWS_MERGED && rows->n_merge > 0; n++) {
+        struct rows_run *run = rows->merge[0];
+        rows->merged[n] = *run->next++;
+        int has = has_next(rows, run, fault);
+        if (has < 0)
+            return -1;
+        if (!has)
+            rows->merge[0] = rows->merge[--rows->n_merge];
+        if (rows->n_merge > 1)
             sift_down(rows, 0);
     }
-    rows->moved = rows->n_heap > 0;
-    *row = rows->moved ? rows->heap[0]->next : NULL;
+    rows->ready = rows->merged;
+    rows->ready_end = rows->merged + n;
     return 0;
+}
+
+int rows_more(struct rows *rows, struct fault *fault)
+{
+    if (rows->n_merge == 0)
+        return 0;
+    return rows->n_merge == 1          ? more_of_one(rows, fault)
+           : rows->n_merge <= ROWS_FEW ? more_of_few(rows, fault)
+                                       : more_of_many(rows, fault);
 }

@@ -16,7 +16,8 @@
 
 #define ROWS_HELD 400000
 #define ROWS_RUNS 4096 /* so a limit of 1.6 billion rows to those that come in any order */
-#define ROWS_STRETCHES 16 /* more are sorted: a merge of many is no faster */
+#define ROWS_FEW 16 /* that many are merged without a heap; more stretches are sorted */
+#define ROWS_MERGED 256
 
 struct row {
     uint64_t at; /* symbol << REPORT_PLACE_BITS | place */
@@ -44,40 +45,53 @@ struct rows_run {
 struct rows {
     struct row *held, *spare; /* spare is free for others from rows_sort to rows_clear */
     size_t max_held, n;
-    uint64_t total;
-    size_t stretches[ROWS_STRETCHES]; /* where those held begin */
+    size_t stretches[ROWS_FEW]; /* where those held begin */
     size_t n_stretches;               /* may be more than there is room for */
     bool by_time;                     /* what is held came ordered by time */
     int file;                         /* -1: none was needed yet */
     struct rows_run *runs;
     size_t max_runs, n_runs; /* of the file */
+    uint64_t n_written;      /* rows in it */
     struct row last_written;
-    struct rows_run **heap; /* what is merged, the one with the lowest row on top */
-    size_t n_heap;
-    size_t chunk;   /* rows read at once of a run */
-    bool moved;     /* the top's row was handed out */
+    size_t chunk;            /* rows read at once of a run */
+    struct rows_run **merge; /* what is merged; of many a heap, the lowest row on top */
+    size_t n_merge;
+    size_t turn;    /* of few: whose rows of the key are looked for */
+    struct row key; /* the symbol and time at hand */
+    const struct row *ready, *ready_end; /* in order, for rows_next */
+    struct row merged[ROWS_MERGED];
 };
+
+static inline uint64_t rows_total(const struct rows *rows)
+{
+    return rows->n_written + rows->n;
+}
 
 /* Each returns 0, or -1 with *fault. */
 /* `max_held` rows in memory, in each of two buffers; ROWS_HELD but in tests. */
 int rows_init(struct rows *rows, size_t max_held, struct fault *fault);
 /* Rows come in the order of their places. */
 int rows_add(struct rows *rows, const struct row *row, struct fault *fault);
-/* The same for rows most of which are of one symbol and ordered by time. */
-static inline int rows_add_next(struct rows *rows, const struct row *row, struct fault *fault)
+/* The same for a row that follows the last one added: of the same symbol, and no earlier in time. */
+static inline int rows_follow(struct rows *rows, const struct row *row, struct fault *fault)
 {
-    const struct row *last = &rows->held[rows->n - 1];
-    if (rows->n == 0 || rows->n == rows->max_held || row_symbol(row) != row_symbol(last) ||
-        row->time < last->time)
+    if (rows->n == 0 || rows->n == rows->max_held)
         return rows_add(rows, row, fault);
     rows->held[rows->n++] = *row;
-    rows->total++;
     return 0;
 }
 /* No more will be added: make ready to read. */
 int rows_sort(struct rows *rows, struct fault *fault);
+/* Make the next rows ready. */
+int rows_more(struct rows *rows, struct fault *fault);
 /* The next in order, valid until the next call; NULL at the end. */
-int rows_next(struct rows *rows, const struct row **row, struct fault *fault);
+static inline int rows_next(struct rows *rows, const struct row **row, struct fault *fault)
+{
+    if (rows->ready == rows->ready_end && rows_more(rows, fault) != 0)
+        return -1;
+    *row = rows->ready != rows->ready_end ? rows->ready++ : NULL;
+    return 0;
+}
 /* Begin again with none. */
 void rows_clear(struct rows *rows);
 void rows_free(struct rows *rows);

@@ -120,16 +120,22 @@ static bool take_digits(struct cursor *c, int n, int *value)
     return true;
 }
 
-/* One to nine digits of a fraction, in billionths. */
+const char *plain_fraction(const char *text, const char *end, int64_t *ns)
+{
+    int64_t unit = NS_PER_SECOND;
+    for (*ns = 0; text < end && is_digit(*text) && unit > 1; text++) {
+        unit /= 10;
+        *ns += (*text - '0') * unit;
+    }
+    if (unit == NS_PER_SECOND)
+        *ns = -1;
+    return text;
+}
+
 static bool take_fraction(struct cursor *c, int64_t *ns)
 {
-    int64_t v = 0, unit = NS_PER_SECOND;
-    while (c->p < c->end && is_digit(*c->p) && unit > 1) {
-        unit /= 10;
-        v += (*c->p++ - '0') * unit;
-    }
-    *ns = v;
-    return unit < NS_PER_SECOND;
+    c->p = plain_fraction(c->p, c->end, ns);
+    return *ns >= 0;
 }
 
 /* Days since 1970 of a date of the Gregorian calendar. False when there is no such day. */

@@ -59,9 +59,8 @@ int steps_spill(struct steps *steps, struct fault *fault)
     return 0;
 }
 
-/* One block of all steps: *offset moves on; *n is 0 at the end. What is in the file is read over
- * what is held, so all that is held goes there first. */
-static int next_block(struct steps *steps, uint64_t *offset, size_t *n, struct fault *fault)
+/* What is in the file is read over what is held, so all that is held goes there first. */
+int steps_block(struct steps *steps, uint64_t *offset, size_t *n, struct fault *fault)
 {
     if (steps->total <= steps->max_held) { /* never spilled */
         *n = *offset == 0 ? steps->n_held : 0;
@@ -78,20 +77,6 @@ static int next_block(struct steps *steps, uint64_t *offset, size_t *n, struct f
                              *offset * sizeof *steps->held, fault) != 0)
         return -1;
     *offset += *n;
-    return 0;
-}
-
-int steps_each(struct steps *steps, void (*each)(const struct step *step, void *context),
-               void *context, struct fault *fault)
-{
-    uint64_t offset = 0;
-    size_t n;
-    do {
-        if (next_block(steps, &offset, &n, fault) != 0)
-            return -1;
-        for (size_t i = 0; i < n; i++)
-            each(&steps->held[i], context);
-    } while (n > 0);
     return 0;
 }
 
@@ -149,7 +134,7 @@ static int narrow(struct steps *steps, const struct measure *measure, struct ran
     uint64_t offset = 0;
     size_t n;
     do {
-        if (next_block(steps, &offset, &n, fault) != 0)
+        if (steps_block(steps, &offset, &n, fault) != 0)
             return -1;
         for (size_t i = 0; i < n; i++) {
             double value = measured(measure, &steps->held[i]);
@@ -167,32 +152,42 @@ static int narrow(struct steps *steps, const struct measure *measure, struct ran
     return 0;
 }
 
-/* Hoare's selection: values[k] becomes what it would be if they were sorted, those before it are
- * not greater, those behind not less. */
+/* Put those below the pivot, or those not above it, first, and count them. Without branches: where a
+ * step belongs is chance, which no processor guesses. */
+static inline size_t partition(double *values, size_t n, double pivot, bool equal_too)
+{
+    size_t first = 0;
+    for (size_t i = 0; i < n; i++) {
+        double value = values[i];
+        values[i] = values[first];
+        values[first] = value;
+        first += equal_too ? value <= pivot : value < pivot;
+    }
+    return first;
+}
+
+/* The value that would be values[k] if they were sorted; those that end up before it are not
+ * greater. */
 static double select_value(double *values, size_t n, size_t k)
 {
-    size_t low = 0, high = n - 1;
-    while (low < high) {
-        double pivot = values[low + (high - low) / 2];
-        size_t i = low, j = high;
-        for (;;) {
-            while (values[i] < pivot)
-                i++;
-            while (pivot < values[j])
-                j--;
-            if (i >= j)
-                break;
-            double value = values[i];
-            values[i++] = values[j];
-            values[j--] = value;
+    while (n > 1) {
+        double pivot = values[n / 2];
+        size_t less = partition(values, n, pivot, false);
+        if (k < less) {
+            n = less;
+            continue;
         }
-        /* values[low..j] <= pivot <= values[j + 1..high], and j < high */
-        if (k <= j)
-            high = j;
-        else
-            low = j + 1;
+        values += less;
+        n -= less;
+        k -= less;
+        size_t equal = partition(values, n, pivot, true);
+        if (k < equal)
+            return pivot;
+        values += equal;
+        n -= equal;
+        k -= equal;
     }
-    return values[k];
+    return values[0];
 }
 
 /* Two values between which that of the rank probably lies: of some that stand far apart, those a
@@ -220,8 +215,9 @@ static inline size_t gather(const struct steps *steps, const struct measure *mea
     for (size_t i = 0; i < steps->n_held; i++) {
         double value = measured(measure, &steps->held[i]);
         steps->scratch[n] = value;
-        n += (value >= low) & (value <= high);
-        less += value < low;
+        bool is_less = value < low;
+        less += is_less;
+        n += !is_less & (value <= high);
     }
     *below = less;
     return n;
@@ -258,7 +254,7 @@ static int gather_all(struct steps *steps, const struct measure *measure, uint64
     if (range.shift == 0)
         return 0;
     do {
-        if (next_block(steps, &offset, &n, fault) != 0)
+        if (steps_block(steps, &offset, &n, fault) != 0)
             return -1;
         for (size_t i = 0; i < n; i++) {
             double v = measured(measure, &steps->held[i]);

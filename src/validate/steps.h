@@ -54,9 +54,24 @@ static inline int steps_add(struct steps *steps, double change, report_place pla
 int steps_median(struct steps *steps, double *median, struct fault *fault);
 int steps_mad(struct steps *steps, double median, double *mad, struct fault *fault);
 
+/* The next block of all steps, in `held`: *offset, 0 at first, moves on; *n is 0 at the end. */
+int steps_block(struct steps *steps, uint64_t *offset, size_t *n, struct fault *fault);
+
 /* Hand all steps to `each`. */
-int steps_each(struct steps *steps, void (*each)(const struct step *step, void *context),
-               void *context, struct fault *fault);
+static inline int steps_each(struct steps *steps,
+                             void (*each)(const struct step *step, void *context), void *context,
+                             struct fault *fault)
+{
+    uint64_t offset = 0;
+    size_t n;
+    do {
+        if (steps_block(steps, &offset, &n, fault) != 0)
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            each(&steps->held[i], context);
+    } while (n > 0);
+    return 0;
+}
 
 void steps_clear(struct steps *steps);
 
