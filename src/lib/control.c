@@ -44,7 +44,7 @@ int do_retry(struct edit *edit, struct jobtab_op *op)
     rc = state_move(job, JOBTAB_PENDING, JOBTAB_NO_REASON);
     if (rc)
         return rc;
-    payload_delete(edit->txn, job, JOBTAB_RESULT);
+    record.result = (struct slice){0};
     job->result_size = 0;
     job->result_format = JOBTAB_NONE;
     job->attempt = job->crashes = job->progress = 0;
@@ -52,6 +52,7 @@ int do_retry(struct edit *edit, struct jobtab_op *op)
     job->run_at = job->started_at = job->finished_at = job->expires_at = 0;
     record.queued = 0;
     edit_put(edit, &old, &record, NULL);
+    payload_delete(edit->txn, &old, JOBTAB_RESULT);
     edit->totals.retried++;
     give_job(op, &record);
     return JOBTAB_OK;

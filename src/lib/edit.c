@@ -180,40 +180,88 @@ static void index_job(struct edit *edit, const struct record *record, const stru
 
 /* Every change takes the next number of the table's one sequence, which is the job's version and
  * the key in the feed. */
-static uint64_t next_version(struct edit *edit, const struct jobtab_job *job)
+static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
 {
-    uint64_t version = ++edit->totals.sequence;
-    struct key key = key_version(version);
+    job->version = ++edit->totals.sequence;
+    job->updated_at = edit->now;
+    if (state_owned(job->state)) {
+        hot->version = job->version;
+        hot->updated_at = job->updated_at;
+    }
+    edit->changed = true;
+}
+
+static void note_change(struct edit *edit, const struct jobtab_job *job)
+{
+    struct key key = key_version(job->version);
     uint8_t change[sizeof job->id.bytes + 1];
 
     memcpy(change, job->id.bytes, sizeof job->id.bytes);
     change[sizeof job->id.bytes] = (uint8_t)job->state;
     store_append(edit->txn, STORE_CHANGES, key_slice(&key),
                  (struct slice){.data = change, .size = sizeof change});
-    if (version > EDIT_CHANGES) {
-        key = key_version(version - EDIT_CHANGES);
+    if (job->version > EDIT_CHANGES) {
+        key = key_version(job->version - EDIT_CHANGES);
         store_delete(edit->txn, STORE_CHANGES, key_slice(&key));
     }
-    edit->changed = true;
-    return version;
+}
+
+/* ---------------------------------------------------------------------- records */
+
+/* A record keeps the room in its page that it got at first: one that outgrows it splits a page that
+ * is full, into two that stay half empty. So a new one gets what the end will add to it, and the
+ * result goes into the record only if it fits. */
+static size_t first_room(size_t size)
+{
+    const size_t page = 4080, entry = 10 + sizeof(struct jobtab_id), end = 80;
+    size_t n = page / (size + entry + end); /* records in a page, which share what is left over */
+
+    return (page / n - entry) & ~(size_t)1;
+}
+
+static void move(struct slice *to, struct slice *from)
+{
+    *to = *from;
+    *from = (struct slice){0};
+}
+
+static void put_record(struct edit *edit, const struct record *old, struct record *record)
+{
+    const struct jobtab_id *id = &record->job.id;
+    struct slice params = {0}, result = {0}; /* what goes to `payload` */
+    struct image image;
+
+    if (record->params.size > RECORD_PART_MAX)
+        move(&params, &record->params);
+    if (record->result.size > RECORD_PART_MAX)
+        move(&result, &record->result);
+    record_encode(record, &image);
+    size_t room = old ? old->room : first_room(image.size);
+    if (image.size > room && record->result.data) {
+        move(&result, &record->result);
+        record_encode(record, &image);
+    }
+    record_fill(&image, room);
+    if (old)
+        store_put(edit->txn, STORE_JOBS, id_slice(id), image_slice(&image));
+    else
+        store_append(edit->txn, STORE_JOBS, id_slice(id), image_slice(&image));
+    payload_put(edit->txn, id, JOBTAB_PARAMS, params);
+    payload_put(edit->txn, id, JOBTAB_RESULT, result);
 }
 
 void edit_put(struct edit *edit, const struct record *old, struct record *record, struct hot *hot)
 {
     struct jobtab_job *job = &record->job;
-    struct image image;
     ssize_t kind = kind_of(edit, job->kind);
 
     if (kind < 0)
         return;
-    job->version = next_version(edit, job);
-    job->updated_at = edit->now;
+    stamp(edit, job, hot);
     if (job->state == JOBTAB_PENDING && !record->queued)
         record->queued = job->version;
-    if (state_owned(job->state)) {
-        hot->version = job->version;
-        hot->updated_at = job->updated_at;
-    }
+    put_record(edit, old, record); /* first: its parts may point into the store */
+    note_change(edit, job);
     if (old) {
         unindex(edit, old);
         edit->kinds[kind].count.states[old->job.state]--;
@@ -222,20 +270,13 @@ void edit_put(struct edit *edit, const struct record *old, struct record *record
     edit->kinds[kind].count.states[job->state]++;
     if (job->state == JOBTAB_PENDING)
         edit->kinds[kind].claimable++;
-    record_encode(record, &image);
-    if (old)
-        store_put(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
-    else
-        store_append(edit->txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
 }
 
 void edit_put_hot(struct edit *edit, struct record *record, struct hot *hot)
 {
-    struct jobtab_job *job = &record->job;
-
-    hot->version = job->version = next_version(edit, job);
-    hot->updated_at = job->updated_at = edit->now;
-    put_running(edit, &job->id, hot);
+    stamp(edit, &record->job, hot);
+    note_change(edit, &record->job);
+    put_running(edit, &record->job.id, hot);
 }
 
 void edit_remove(struct edit *edit, const struct record *record)
@@ -247,9 +288,9 @@ void edit_remove(struct edit *edit, const struct record *record)
         return;
     unindex(edit, record);
     edit->kinds[kind].count.states[job->state]--;
-    payload_delete(edit->txn, job, JOBTAB_PARAMS);
-    payload_delete(edit->txn, job, JOBTAB_RESULT);
-    payload_delete(edit->txn, job, JOBTAB_LOGTEXT);
+    payload_delete(edit->txn, record, JOBTAB_PARAMS);
+    payload_delete(edit->txn, record, JOBTAB_RESULT);
+    payload_delete(edit->txn, record, JOBTAB_LOGTEXT);
     if (job->key[0])
         store_delete(edit->txn, STORE_KEYS, text_slice(job->key));
     store_delete(edit->txn, STORE_JOBS, id_slice(&job->id));

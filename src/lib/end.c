@@ -12,7 +12,6 @@
 
 #include "clock.h"
 #include "error.h"
-#include "payload.h"
 #include "state.h"
 
 #include <string.h>
@@ -143,14 +142,13 @@ int end_lost(struct edit *edit, const struct record *old, struct record *record,
 }
 
 /* A result is kept only by a job that has ended for good: another attempt makes its own. */
-static void put_result(struct edit *edit, struct jobtab_job *job,
-                       const struct jobtab_finish *finish)
+static void set_result(struct record *record, const struct jobtab_finish *finish)
 {
     if (!finish->result_size)
         return;
-    job->result_size = finish->result_size;
-    job->result_format = finish->format;
-    payload_put(edit->txn, &job->id, JOBTAB_RESULT, finish->result, finish->result_size);
+    record->job.result_size = finish->result_size;
+    record->job.result_format = finish->format;
+    record->result = (struct slice){.data = finish->result, .size = finish->result_size};
 }
 
 int end_finish(struct edit *edit, const struct record *old, struct record *record,
@@ -166,14 +164,14 @@ int end_finish(struct edit *edit, const struct record *old, struct record *recor
     if (finish->outcome == JOBTAB_SUCCEEDED) {
         job->progress = 100;
         job->error[0] = '\0';
-        put_result(edit, job, finish);
+        set_result(record, finish);
         return end_for_good(edit, old, record, JOBTAB_COMPLETED, JOBTAB_NO_REASON);
     }
     if (job->state == JOBTAB_CANCELLING)
         return end_for_good(edit, old, record, JOBTAB_CANCELLED, JOBTAB_BY_CANCEL);
     set_text(job->error, finish->error ? finish->error : "");
     if (last)
-        put_result(edit, job, finish);
+        set_result(record, finish);
     if (finish->outcome == JOBTAB_GIVE_UP)
         return end_for_good(edit, old, record, JOBTAB_FAILED, finish->reason);
     return failed_attempt(edit, old, record, finish->reason);

@@ -15,13 +15,11 @@ static void put_chunk(struct store_txn *txn, const struct jobtab_id *id, enum jo
 }
 
 void payload_put(struct store_txn *txn, const struct jobtab_id *id, enum jobtab_part part,
-                 const void *data, size_t size)
+                 struct slice bytes)
 {
-    const char *bytes = data;
-
-    for (size_t at = 0; at < size; at += PAYLOAD_CHUNK) {
-        size_t n = size - at < PAYLOAD_CHUNK ? size - at : PAYLOAD_CHUNK;
-        put_chunk(txn, id, part, at / PAYLOAD_CHUNK, bytes + at, n);
+    for (size_t at = 0; at < bytes.size; at += PAYLOAD_CHUNK) {
+        size_t n = bytes.size - at < PAYLOAD_CHUNK ? bytes.size - at : PAYLOAD_CHUNK;
+        put_chunk(txn, id, part, at / PAYLOAD_CHUNK, (const char *)bytes.data + at, n);
     }
 }
 
@@ -57,6 +55,14 @@ void payload_append_log(struct store_txn *txn, const struct jobtab_id *id, uint6
     }
 }
 
+bool payload_inside(const struct record *record, enum jobtab_part part, struct slice *bytes)
+{
+    *bytes = part == JOBTAB_PARAMS   ? record->params
+             : part == JOBTAB_RESULT ? record->result
+                                     : (struct slice){0};
+    return bytes->data != NULL;
+}
+
 void payload_range(const struct jobtab_job *job, enum jobtab_part part, uint64_t *begin,
                    uint64_t *end)
 {
@@ -76,38 +82,49 @@ void payload_range(const struct jobtab_job *job, enum jobtab_part part, uint64_t
     *end = 0;
 }
 
-void payload_delete(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part)
+void payload_delete(struct store_txn *txn, const struct record *record, enum jobtab_part part)
 {
+    struct slice inside;
     uint64_t begin, end;
 
-    payload_range(job, part, &begin, &end);
+    if (payload_inside(record, part, &inside))
+        return;
+    payload_range(&record->job, part, &begin, &end);
     for (uint64_t chunk = begin / PAYLOAD_CHUNK; chunk * PAYLOAD_CHUNK < end; chunk++) {
-        struct key key = key_chunk(&job->id, part, (uint32_t)chunk);
+        struct key key = key_chunk(&record->job.id, part, (uint32_t)chunk);
         if (!store_delete(txn, STORE_PAYLOAD, key_slice(&key)))
             return; /* a damaged size must not make us look for chunks for ever */
     }
 }
 
-bool payload_piece(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
+bool payload_piece(struct store_txn *txn, const struct record *record, enum jobtab_part part,
                    struct slice *bytes)
 {
     uint64_t begin, end;
 
-    payload_range(job, part, &begin, &end);
+    if (payload_inside(record, part, bytes))
+        return true;
+    payload_range(&record->job, part, &begin, &end);
     *bytes = (struct slice){.data = "", .size = 0};
     if (begin == end)
         return true;
     if (begin != 0 || end > PAYLOAD_CHUNK)
         return false;
-    struct key key = key_chunk(&job->id, part, 0);
+    struct key key = key_chunk(&record->job.id, part, 0);
     return store_get(txn, STORE_PAYLOAD, key_slice(&key), bytes) && bytes->size == end;
 }
 
-int payload_copy(struct store_txn *txn, const struct jobtab_job *job, enum jobtab_part part,
+int payload_copy(struct store_txn *txn, const struct record *record, enum jobtab_part part,
                  uint64_t offset, size_t size, char *bytes)
 {
+    struct slice inside;
+
+    if (payload_inside(record, part, &inside)) {
+        memcpy(bytes, (const char *)inside.data + offset, size);
+        return JOBTAB_OK;
+    }
     while (size > 0) {
-        struct key key = key_chunk(&job->id, part, (uint32_t)(offset / PAYLOAD_CHUNK));
+        struct key key = key_chunk(&record->job.id, part, (uint32_t)(offset / PAYLOAD_CHUNK));
         size_t skip = offset % PAYLOAD_CHUNK;
         size_t n = size < PAYLOAD_CHUNK - skip ? size : PAYLOAD_CHUNK - skip;
         struct slice chunk;

@@ -41,13 +41,13 @@ void jobtab_rest(struct jobtab *table)
 }
 
 /* Read what of [*offset, *offset + max) the part holds into fresh memory, NUL behind it. */
-static int read_part(struct jobtab *table, struct store_txn *txn, const struct jobtab_job *job,
+static int read_part(struct jobtab *table, struct store_txn *txn, const struct record *record,
                      enum jobtab_part part, uint64_t *offset, size_t max, char **bytes,
                      size_t *size)
 {
     uint64_t begin, end;
 
-    payload_range(job, part, &begin, &end);
+    payload_range(&record->job, part, &begin, &end);
     if (begin > end || end - begin > store_size(table->store))
         return fail(JOBTAB_DAMAGED, "the size of a part is beyond that of the table");
     uint64_t from = *offset < begin ? begin : *offset > end ? end : *offset;
@@ -55,7 +55,7 @@ static int read_part(struct jobtab *table, struct store_txn *txn, const struct j
     char *copy = malloc(n + 1);
     if (!copy)
         return fail(JOBTAB_SYSTEM, "out of memory");
-    int rc = payload_copy(txn, job, part, from, n, copy);
+    int rc = payload_copy(txn, record, part, from, n, copy);
     if (rc) {
         free(copy);
         return rc;
@@ -82,7 +82,7 @@ int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_pa
         return rc;
     rc = table_load(txn, id, &record, NULL);
     if (!rc)
-        rc = read_part(table, txn, &record.job, part, offset, max, bytes, size);
+        rc = read_part(table, txn, &record, part, offset, max, bytes, size);
     store_end(txn);
     return rc;
 }
@@ -103,7 +103,7 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
     for (int i = 0; !rc && i < 2; i++) {
         uint64_t offset = 0;
         size_t size;
-        rc = read_part(table, txn, &record.job, i == 0 ? JOBTAB_PARAMS : JOBTAB_RESULT, &offset,
+        rc = read_part(table, txn, &record, i == 0 ? JOBTAB_PARAMS : JOBTAB_RESULT, &offset,
                        SIZE_MAX - 1, &parts[i], &size);
     }
     store_end(txn);
@@ -137,7 +137,7 @@ int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *v
 
 /* A whole part for a moment: as it stands in the store, else put together in memory, *copy, which the
  * caller frees. */
-static int whole_part(struct jobtab *table, struct store_txn *txn, const struct jobtab_job *job,
+static int whole_part(struct jobtab *table, struct store_txn *txn, const struct record *record,
                       enum jobtab_part part, const char **bytes, char **copy)
 {
     struct slice piece;
@@ -145,11 +145,11 @@ static int whole_part(struct jobtab *table, struct store_txn *txn, const struct 
     size_t size;
 
     *copy = NULL;
-    if (payload_piece(txn, job, part, &piece)) {
+    if (payload_piece(txn, record, part, &piece)) {
         *bytes = piece.data;
         return JOBTAB_OK;
     }
-    int rc = read_part(table, txn, job, part, &offset, SIZE_MAX - 1, copy, &size);
+    int rc = read_part(table, txn, record, part, &offset, SIZE_MAX - 1, copy, &size);
     *bytes = *copy;
     return rc;
 }
@@ -169,9 +169,9 @@ int jobtab_get_json(struct jobtab *table, const struct jobtab_id *id, char *text
         return rc;
     rc = table_load(txn, id, &record, NULL);
     if (!rc)
-        rc = whole_part(table, txn, &record.job, JOBTAB_PARAMS, &params, &params_copy);
+        rc = whole_part(table, txn, &record, JOBTAB_PARAMS, &params, &params_copy);
     if (!rc)
-        rc = whole_part(table, txn, &record.job, JOBTAB_RESULT, &result, &result_copy);
+        rc = whole_part(table, txn, &record, JOBTAB_RESULT, &result, &result_copy);
     if (!rc) {
         *length = jobtab_job_json(&record.job, params, result, text, size);
         *version = record.job.version;

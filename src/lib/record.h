@@ -1,8 +1,9 @@
 /* record.h - what the table stores, as tpl images: the one place that owns their formats.
  *
- * To change a format: add the new string beside the old one in record.c with the next number,
- * keep decoding the old one (fields it lacks get the value that held before), encode the new
- * one only, add its golden image to tests/unit/test_record.c and leave the old ones there.
+ * To change a format: add the new string beside the old one in record.c, keep decoding the old one
+ * (fields it lacks get the value that held before), encode the new one only, add its golden image
+ * to tests/unit/test_record.c and leave the old ones there. A job's record can be given a number
+ * more without that: it takes the next place, and who does not know the place says JOBTAB_SCHEMA.
  *
  * Any tpl program can read an image. It is written and read in place all the same: see record.c.
  */
@@ -13,18 +14,25 @@
 #include "jobtab.h"
 #include "store.h"
 
-#define RECORD_MAX 1536 /* bytes of the largest image */
+#define RECORD_MAX 2048 /* bytes of the largest image */
 
 struct image {
     char bytes[RECORD_MAX];
     size_t size;
 };
 
-/* `jobs`: the job but for what moves while it runs. The id is the key, and not in the image. */
+#define RECORD_PART_MAX 512 /* bytes of params or result that may stand in a record */
+
+/* `jobs`: the job but for what moves while it runs. The id is the key, and not in the image; but the
+ * image counts the job's instants from the one in it. */
 struct record {
     struct jobtab_job job;
     uint64_t queued;  /* its place in `pending`: the version at which it joined the queue */
     uint64_t request; /* hash of the submit that carried its idempotency key */
+    /* What stands in the record itself, else in `payload` (data NULL). Decoded, they point into
+     * the image, and so into the store: encode before the next put. */
+    struct slice params, result;
+    size_t room; /* bytes of the image that was decoded: what it has in its page */
 };
 
 /* `running`: what moves while a job runs. Stands in for the record's own fields meanwhile. */
@@ -55,7 +63,10 @@ struct count {
     uint64_t states[JOBTAB_STATES];
 };
 
+/* Of the parts, what has data. */
 void record_encode(const struct record *record, struct image *image);
+/* Fill an encoded record up to `size` bytes, if it is below. */
+void record_fill(struct image *image, size_t size);
 void hot_encode(const struct hot *hot, struct image *image);
 void totals_encode(const struct totals *totals, struct image *image);
 void count_encode(const struct count *count, struct image *image);
@@ -68,7 +79,7 @@ int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room
 
 /* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
  * a format of a later version. The output is then not to be used. */
-int record_decode(struct slice bytes, struct record *record);
+int record_decode(struct slice bytes, struct record *record); /* job.id is set before */
 int hot_decode(struct slice bytes, struct hot *hot);
 int totals_decode(struct slice bytes, struct totals *totals);
 int count_decode(struct slice bytes, struct count *count);

@@ -2,7 +2,6 @@
 #include "error.h"
 #include "id.h"
 #include "json_scan.h"
-#include "payload.h"
 #include "state.h"
 #include "verbs.h"
 
@@ -163,7 +162,10 @@ static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
     job->created_at = edit->now;
     job->state = submit->delay ? JOBTAB_SCHEDULED : JOBTAB_PENDING;
     job->run_at = submit->delay ? edit->now + submit->delay : 0;
-    job->params_size = submit->params ? submit->params_size : 0;
+    if (submit->params && submit->params_size) {
+        job->params_size = submit->params_size;
+        record->params = (struct slice){.data = submit->params, .size = submit->params_size};
+    }
 }
 
 int do_submit(struct edit *edit, struct jobtab_op *op)
@@ -191,7 +193,6 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
         record.request = request;
         store_put(edit->txn, STORE_KEYS, text_slice(submit->key), id_slice(&job->id));
     }
-    payload_put(edit->txn, &job->id, JOBTAB_PARAMS, submit->params, job->params_size);
     edit_put(edit, NULL, &record, NULL);
     edit->totals.submitted++;
     op->id = job->id;

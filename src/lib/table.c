@@ -35,10 +35,10 @@ int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice
     struct hot own;
     struct slice image;
 
+    record->job.id = *id;
     int rc = record_decode(bytes, record);
     if (rc)
         return rc;
-    record->job.id = *id;
     if (!state_owned(record->job.state))
         return JOBTAB_OK;
     if (!hot)

@@ -108,11 +108,15 @@ static void check_index(struct check *check, const struct record *record)
     /* `running` was read with the record */
 }
 
-static void check_part(struct check *check, const struct jobtab_job *job, enum jobtab_part part,
+static void check_part(struct check *check, const struct record *record, enum jobtab_part part,
                        const char *name)
 {
+    const struct jobtab_job *job = &record->job;
+    struct slice inside;
     uint64_t begin, end;
 
+    if (payload_inside(record, part, &inside))
+        return; /* decoded with its size; chunks besides are found with the chunks */
     payload_range(job, part, &begin, &end);
     if (begin > end || end - begin > UINT32_MAX) {
         fault(check, &job->id, "its %s ends before it begins, or is beyond all bounds", name);
@@ -140,9 +144,9 @@ static void check_job(struct check *check, const struct record *record)
 
     tally(check, job);
     check_index(check, record);
-    check_part(check, job, JOBTAB_PARAMS, "params");
-    check_part(check, job, JOBTAB_RESULT, "result");
-    check_part(check, job, JOBTAB_LOGTEXT, "log");
+    check_part(check, record, JOBTAB_PARAMS, "params");
+    check_part(check, record, JOBTAB_RESULT, "result");
+    check_part(check, record, JOBTAB_LOGTEXT, "log");
     if (job->key[0]) {
         struct key key = {.size = strlen(job->key)};
         memcpy(key.bytes, job->key, key.size);
@@ -266,6 +270,7 @@ static void check_payload_entry(struct check *check, struct slice key, struct sl
     const uint8_t *bytes = key.data;
     struct jobtab_id id;
     struct record r;
+    struct slice inside;
     uint64_t begin, end;
 
     if (key.size != 21) {
@@ -277,6 +282,11 @@ static void check_payload_entry(struct check *check, struct slice key, struct sl
         return;
     uint64_t chunk = (uint64_t)bytes[17] << 24 | (uint64_t)bytes[18] << 16 |
                      (uint64_t)bytes[19] << 8 | bytes[20];
+    if (payload_inside(&r, (enum jobtab_part)bytes[16], &inside)) {
+        fault(check, &id, "`payload` has chunk %llu of part %u, which is in its record",
+              (unsigned long long)chunk, bytes[16]);
+        return;
+    }
     payload_range(&r.job, (enum jobtab_part)bytes[16], &begin, &end);
     if (chunk < begin / PAYLOAD_CHUNK || chunk * PAYLOAD_CHUNK >= end)
         fault(check, &id, "`payload` has chunk %llu of part %u (%zu bytes), which it has not",

@@ -27,15 +27,26 @@ static union decoded {
     }                                                                                             \
     static void encode_##name(const union decoded *from, struct image *image)                     \
     {                                                                                             \
-        name##_encode(&from->member, image);                                               \
+        name##_encode(&from->member, image);                                                      \
     }
 
-FORMAT(record, record)
 FORMAT(hot, hot)
 FORMAT(totals, totals)
 FORMAT(count, count)
 FORMAT(policy, policy)
 FORMAT(settings, settings)
+
+static int decode_record(struct slice bytes, union decoded *to)
+{
+    return record_decode(bytes, &to->record);
+}
+
+/* With the filling that it had. */
+static void encode_record(const union decoded *from, struct image *image)
+{
+    record_encode(&from->record, image);
+    record_fill(image, from->record.room);
+}
 
 static const struct {
     int (*decode)(struct slice bytes, union decoded *to);
@@ -51,10 +62,13 @@ static int one_image_only(const char *format)
     return strchr(format, 's') == NULL;
 }
 
-/* What stands before the fields: "tpl", flags, total length, format string, the version. */
+/* What stands before the fields: "tpl", flags, total length, format string, and in a plain list the
+ * version. */
 static size_t header_size(const struct image *image)
 {
-    return 8 + strlen(image->bytes + 8) + 1 + sizeof(uint32_t);
+    const char *format = image->bytes + 8;
+
+    return 8 + strlen(format) + 1 + (*format == 'u' ? sizeof(uint32_t) : 0);
 }
 
 /* The header of format n as this library writes it, for an image with `size` bytes of fields. */
@@ -78,8 +92,10 @@ static void check(size_t n, const char *bytes, size_t size)
     formats[n].encode(&first, &image);
     char *format = tpl_peek(TPL_MEM, image.bytes, image.size);
     HOLDS(format != NULL);
-    HOLDS(image.size == size);
-    HOLDS(!one_image_only(format) || memcmp(image.bytes, bytes, size) == 0);
+    if (strcmp(bytes + 8, format) == 0) { /* else it was read as an older version */
+        HOLDS(image.size == size);
+        HOLDS(!one_image_only(format) || memcmp(image.bytes, bytes, size) == 0);
+    }
     free(format);
 
     memset(&second, 0, sizeof second);

@@ -380,7 +380,7 @@ def damage(table, database, change):
 def test_verify_names_each_fault_and_exits_1(cli, database, change):
     cli("cancel", cli.submit("echo"))
     cli.submit("echo", "--delay", "1h", "--key", "k")
-    cli.submit("echo", "-p", '{"text": "payload"}')
+    cli.submit("echo", "-p", json.dumps({"text": "payload" * 100}))  # too large for the record
     cli("verify")
     damage(cli.table, database, change)
     *faults, last = cli("verify", code=1).stdout.splitlines()

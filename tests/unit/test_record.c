@@ -10,6 +10,7 @@ static struct record sample(void)
     struct record r = {.queued = 7, .request = 0x1122334455667788};
     struct jobtab_job *job = &r.job;
 
+    job->id = (struct jobtab_id){{0x01, 0xa2, 0x06, 0xfd, 0x67, 0x00, 0x70}}; /* created_at */
     strcpy(job->kind, "validate");
     strcpy(job->key, "order-17");
     strcpy(job->message, "Collecting prices...");
@@ -56,6 +57,20 @@ static struct hot sample_hot(void)
     return hot;
 }
 
+static const char sample_params[] = "{}", sample_result[] = "[1]";
+
+/* As version 2 has it: with the small parts. */
+static struct record sample_2(void)
+{
+    struct record r = sample();
+
+    r.params = (struct slice){sample_params, 2};
+    r.result = (struct slice){sample_result, 3};
+    r.job.result_size = 3;
+    r.job.result_format = JOBTAB_JSON;
+    return r;
+}
+
 /* Version 1, as the first release wrote it. These lines stay for ever. */
 static const char golden_record_1[] =
     "74706c0205010000757575697575757575555555494949494949494955555555757373737300010000000000"
@@ -69,6 +84,15 @@ static const char golden_hot_1[] =
     "06a2010000010000001032547698badcfe410100008e02000000000000db0300000000000001000000000000"
     "000200000000000000000000000000000003d9000000000000e00f0000000000008813000000000000090000"
     "00436865636b696e67";
+
+/* Version 2 of the job's record, with filling up to 260 bytes. */
+static const char golden_record_2[] =
+    "74706c02040100004128637629412863752941286349294128637329424242000f0000000201000414000501"
+    "000603000702000804000967120a07000ce8030e01000fe90310f50111bd02170c00180100010000000dc027"
+    "09000200000003fbffffffffffffff0b887766554433221104000000010900000076616c6964617465020900"
+    "00006f726465722d31370315000000436f6c6c656374696e67207072696365732e2e2e040c00000065786974"
+    "20636f64652033020000007b7d030000005b315d3c0000000000000000000000000000000000000000000000"
+    "00000000000000000000000000000000000000000000000000000000000000000000000000000000";
 
 static struct slice from_hex(const char *hex, struct image *image)
 {
@@ -90,50 +114,9 @@ static void assert_is_golden(const struct image *image, const char *hex)
     assert_string_equal(text, hex);
 }
 
-static void assert_same_record(const struct record *a, const struct record *b)
-{
-    struct image ia, ib;
-
-    record_encode(a, &ia);
-    record_encode(b, &ib);
-    assert_int_equal(ia.size, ib.size);
-    assert_memory_equal(ia.bytes, ib.bytes, ia.size);
-}
-
 static struct slice slice_of(const struct image *image)
 {
     return (struct slice){.data = image->bytes, .size = image->size};
-}
-
-static void the_golden_record_is_read_and_written(void **state)
-{
-    struct record wanted = sample(), read;
-    struct image image;
-
-    (void)state;
-    assert_ok(record_decode(from_hex(golden_record_1, &image), &read));
-    assert_same_record(&read, &wanted);
-    assert_int_equal(read.job.priority, -5);
-    assert_string_equal(read.job.error, "exit code 3");
-    record_encode(&wanted, &image);
-    assert_is_golden(&image, golden_record_1);
-    assert_true(image.size <= 300); /* design section 2: the usual case */
-}
-
-static void the_golden_hot_record_is_read_and_written(void **state)
-{
-    struct hot wanted = sample_hot(), read;
-    struct image image;
-
-    (void)state;
-    assert_ok(hot_decode(from_hex(golden_hot_1, &image), &read));
-    assert_int_equal(read.version, 4712);
-    assert_int_equal(read.owner.pid, 321);
-    assert_int_equal(read.deadline, 55555);
-    assert_true(read.secret == wanted.secret);
-    assert_string_equal(read.message, "Checking");
-    hot_encode(&wanted, &image);
-    assert_is_golden(&image, golden_hot_1);
 }
 
 /* ------------------------------------------------- what tpl writes and reads */
@@ -199,6 +182,8 @@ static struct record any_record(void)
     struct record r = {.queued = any_number(), .request = any_number()};
     struct jobtab_job *job = &r.job;
 
+    for (size_t i = 0; i < sizeof job->id.bytes; i++)
+        job->id.bytes[i] = (uint8_t)random();
     job->state = below(JOBTAB_STATES);
     job->reason = below(JOBTAB_REASONS);
     job->priority = (int32_t)any_number();
@@ -228,7 +213,7 @@ static struct record any_record(void)
     return r;
 }
 
-static void tpl_dump_record(struct record *r, struct image *image)
+static void tpl_dump_record_1(struct record *r, struct image *image)
 {
     struct jobtab_job *job = &r->job;
     uint32_t version = 1, state = job->state, reason = job->reason, format = job->result_format;
@@ -244,6 +229,72 @@ static void tpl_dump_record(struct record *r, struct image *image)
          image);
 }
 
+/* From the instant in the id; 0 is none. */
+static uint64_t since(int64_t instant, const struct jobtab_id *id)
+{
+    uint64_t base = 0;
+
+    for (int i = 0; i < 6; i++)
+        base = base << 8 | id->bytes[i];
+    return instant ? (uint64_t)instant - base + 1 : 0;
+}
+
+/* Version 2: what is not zero, in lists of 2, 4 and 8 bytes. */
+static void tpl_dump_record_2(struct record *r, uint32_t filling, struct image *image)
+{
+    static const char zeros[RECORD_MAX];
+    struct jobtab_job *job = &r->job;
+    const struct jobtab_id *id = &job->id;
+    const uint64_t numbers[] = {
+        job->state, job->reason, (uint64_t)(int64_t)job->priority, job->progress, job->attempt,
+        job->max_attempts, job->crashes, job->max_crashes, job->version, r->queued, r->request,
+        (uint64_t)job->backoff, (uint64_t)job->timeout, since(job->created_at, id),
+        since(job->run_at, id), since(job->started_at, id), since(job->updated_at, id),
+        since(job->finished_at, id), since(job->expires_at, id),
+        r->params.data ? 0 : job->params_size, r->result.data ? 0 : job->result_size,
+        job->log_begin, job->log_end, job->result_format};
+    char *texts[] = {job->kind, job->key, job->message, job->error}, *text, place;
+    tpl_bin params = {(void *)(uintptr_t)r->params.data, (uint32_t)r->params.size};
+    tpl_bin result = {(void *)(uintptr_t)r->result.data, (uint32_t)r->result.size};
+    tpl_bin fill = {(void *)(uintptr_t)zeros, filling};
+    uint16_t two;
+    uint32_t four;
+    int64_t eight;
+
+    tpl_node *node = tpl_map((char[]){"A(cv)A(cu)A(cI)A(cs)BBB"}, &place, &two, &place, &four,
+                             &place, &eight, &place, &text, &params, &result, &fill);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uint64_t number = numbers[i];
+        place = (char)(i + 1);
+        two = (uint16_t)number, four = (uint32_t)number, eight = (int64_t)number;
+        if (number)
+            tpl_pack(node, number <= UINT16_MAX ? 1 : number <= UINT32_MAX ? 2 : 3);
+    }
+    for (int i = 0; i < 4; i++) {
+        place = (char)(i + 1);
+        text = texts[i];
+        if (*text)
+            tpl_pack(node, 4);
+    }
+    dump(node, image);
+}
+
+/* Every field and part. */
+static void assert_same_record(struct record *a, struct record *b)
+{
+    struct image ia, ib;
+
+    tpl_dump_record_1(a, &ia);
+    tpl_dump_record_1(b, &ib);
+    assert_same_image(&ia, &ib);
+    assert_int_equal(a->params.size, b->params.size);
+    assert_int_equal(a->result.size, b->result.size);
+    if (a->params.size)
+        assert_memory_equal(a->params.data, b->params.data, a->params.size);
+    if (a->result.size)
+        assert_memory_equal(a->result.data, b->result.data, a->result.size);
+}
+
 static void tpl_dump_hot(struct hot *h, struct image *image)
 {
     uint32_t version = 1;
@@ -256,6 +307,33 @@ static void tpl_dump_hot(struct hot *h, struct image *image)
          image);
 }
 
+/* Inside the record, in chunks, or none. */
+static void any_part(struct slice *part, uint64_t *size)
+{
+    static char bytes[100];
+
+    *part = (struct slice){0};
+    *size = below(2) ? 0 : any_number();
+    if (below(2)) {
+        *part = (struct slice){bytes, 1 + below(sizeof bytes)};
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (char)random();
+        *size = part->size;
+    }
+}
+
+static void assert_is_read_as(const struct image *image, struct record *wanted)
+{
+    struct record read;
+
+    memset(&read, 0xaa, sizeof read);
+    read.job.id = wanted->job.id;
+    assert_ok(record_decode(slice_of(image), &read));
+    assert_same_record(&read, wanted);
+    assert_int_equal(read.room, image->size);
+    assert_int_equal(read.job.owner.pid, 0);
+}
+
 static void an_image_is_the_one_that_tpl_writes(void **state)
 {
     struct image ours, theirs;
@@ -265,9 +343,14 @@ static void an_image_is_the_one_that_tpl_writes(void **state)
         struct record record = any_record();
         struct hot hot = any_hot();
 
+        any_part(&record.params, &record.job.params_size);
+        any_part(&record.result, &record.job.result_size);
         record_encode(&record, &ours);
-        tpl_dump_record(&record, &theirs);
+        uint32_t filling = round % 2 ? below(50) : 0;
+        record_fill(&ours, ours.size + filling);
+        tpl_dump_record_2(&record, filling, &theirs);
         assert_same_image(&ours, &theirs);
+        assert_is_read_as(&theirs, &record);
         hot_encode(&hot, &ours);
         tpl_dump_hot(&hot, &theirs);
         assert_same_image(&ours, &theirs);
@@ -356,9 +439,9 @@ static void an_image_of_tpl_is_read_as_it_was_meant(void **state)
         struct record record = any_record(), read_record;
         struct hot hot = any_hot(), read_hot;
 
-        tpl_dump_record(&record, &theirs);
+        tpl_dump_record_1(&record, &theirs);
         assert_ok(record_decode(slice_of(&theirs), &read_record));
-        tpl_dump_record(&read_record, &again);
+        tpl_dump_record_1(&read_record, &again);
         assert_same_image(&again, &theirs);
         tpl_dump_hot(&hot, &theirs);
         assert_ok(hot_decode(slice_of(&theirs), &read_hot));
@@ -367,9 +450,79 @@ static void an_image_of_tpl_is_read_as_it_was_meant(void **state)
     }
 }
 
+/* Instants that stand before the id's, at it, or where no clock goes. */
+static void every_instant_is_kept(void **state)
+{
+    static const int64_t near[] = {-2, -1, 0, 1, 2};
+    struct record r = sample(), read;
+    struct image image;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        r.job.run_at = 1795413600000 + near[i];
+        r.job.started_at = near[i];
+        r.job.finished_at = INT64_MAX + near[i] * (near[i] < 0);
+        r.job.expires_at = INT64_MIN + near[i] * (near[i] > 0);
+        record_encode(&r, &image);
+        read.job.id = r.job.id;
+        assert_ok(record_decode(slice_of(&image), &read));
+        assert_same_record(&read, &r);
+    }
+}
+
+/* ----------------------------------------------------------------- golden ones */
+
+static void the_golden_record_is_read_and_written(void **state)
+{
+    struct record wanted = sample_2(), read = {.job.id = wanted.job.id};
+    struct image image;
+
+    (void)state;
+    assert_ok(record_decode(from_hex(golden_record_2, &image), &read));
+    assert_same_record(&read, &wanted);
+    assert_int_equal(read.job.priority, -5);
+    assert_int_equal(read.room, 260);
+    record_encode(&wanted, &image);
+    assert_true(image.size <= 300); /* design section 2: the usual case */
+    record_fill(&image, 260);
+    assert_is_golden(&image, golden_record_2);
+}
+
+static void the_golden_record_of_version_1_is_read(void **state)
+{
+    struct record wanted = sample(), read = {.job.id = wanted.job.id};
+    struct image image, theirs;
+
+    (void)state;
+    tpl_dump_record_1(&wanted, &theirs);
+    assert_is_golden(&theirs, golden_record_1);
+    assert_ok(record_decode(from_hex(golden_record_1, &image), &read));
+    assert_same_record(&read, &wanted);
+    assert_int_equal(read.job.priority, -5);
+    assert_string_equal(read.job.error, "exit code 3");
+}
+
+static void the_golden_hot_record_is_read_and_written(void **state)
+{
+    struct hot wanted = sample_hot(), read;
+    struct image image;
+
+    (void)state;
+    assert_ok(hot_decode(from_hex(golden_hot_1, &image), &read));
+    assert_int_equal(read.version, 4712);
+    assert_int_equal(read.owner.pid, 321);
+    assert_int_equal(read.deadline, 55555);
+    assert_true(read.secret == wanted.secret);
+    assert_string_equal(read.message, "Checking");
+    hot_encode(&wanted, &image);
+    assert_is_golden(&image, golden_hot_1);
+}
+
+/* ---------------------------------------------------------------------- damage */
+
 static void the_largest_record_fits(void **state)
 {
-    struct record r = sample(), read;
+    struct record r = sample(), read = {.job.id = r.job.id};
     struct image image;
 
     (void)state;
@@ -377,14 +530,24 @@ static void the_largest_record_fits(void **state)
     memset(r.job.key, 'K', JOBTAB_KEY_MAX);
     memset(r.job.message, 'm', JOBTAB_MESSAGE_MAX);
     memset(r.job.error, 'e', JOBTAB_MESSAGE_MAX);
+    char part[RECORD_PART_MAX];
+    memset(part, 'p', sizeof part);
+    r.params = (struct slice){part, sizeof part};
+    r.job.params_size = sizeof part;
+    uint64_t *number = &r.job.version;
+    for (; number <= &r.job.log_end; number++)
+        if (number != &r.job.params_size)
+            *number = UINT64_MAX;
+    r.job.attempt = r.job.max_attempts = r.job.crashes = r.job.max_crashes = UINT32_MAX;
     record_encode(&r, &image);
+    assert_true(image.size <= RECORD_MAX);
     assert_ok(record_decode(slice_of(&image), &read));
     assert_same_record(&r, &read);
 }
 
 static void an_image_cut_anywhere_is_refused(void **state)
 {
-    struct record r = sample();
+    struct record r = sample_2();
     struct image image;
 
     (void)state;
@@ -400,13 +563,13 @@ static void an_image_cut_anywhere_is_refused(void **state)
             assert_int_not_equal(record_decode((struct slice){cut, size}, &r), JOBTAB_OK);
         }
         free(cut);
-        r = sample();
+        r = sample_2();
     }
 }
 
 static void damaged_bytes_are_never_read_beyond(void **state)
 {
-    struct record r = sample();
+    struct record r = sample_2();
     struct image image;
 
     (void)state;
@@ -454,6 +617,54 @@ static void another_format_or_version_is_named_as_such(void **state)
     assert_non_null(strstr(jobtab_why(), "version 2"));
 }
 
+/* Every content has one image: numbers in the shortest list that holds them, each once, in order. */
+static void a_number_that_is_not_in_its_place_is_damage(void **state)
+{
+    enum { FIRST = 8 + sizeof "A(cv)A(cu)A(cI)A(cs)BBB" + 4 }; /* the first entry of the first list */
+    static const struct {
+        size_t at;
+        char byte;
+        int says;
+    } changes[] = {
+        {FIRST, 0, JOBTAB_DAMAGED},      /* no place */
+        {FIRST, 4, JOBTAB_DAMAGED},      /* twice: the progress is the next entry */
+        {FIRST, 24, JOBTAB_DAMAGED},     /* out of order */
+        {FIRST + 1, 0, JOBTAB_DAMAGED},  /* a zero, which would have been left out */
+        {FIRST - 4, 127, JOBTAB_DAMAGED}, /* more entries than bytes */
+        {FIRST + 3 * 14, 25, JOBTAB_SCHEMA}, /* the last entry: a field that nobody knows yet */
+    };
+    struct record r = sample_2();
+    struct image image;
+
+    (void)state;
+    record_encode(&r, &image);
+    assert_int_equal(image.bytes[FIRST - 4], 15);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        struct image changed = image;
+        changed.bytes[changes[i].at] = changes[i].byte;
+        assert_int_equal(record_decode(slice_of(&changed), &r), changes[i].says);
+    }
+}
+
+static void a_part_with_its_size_besides_is_damage(void **state)
+{
+    struct record r = sample_2();
+    struct image image;
+
+    (void)state;
+    r.params = (struct slice){0}; /* the number stands in the image, the part behind it is empty */
+    r.result = (struct slice){0};
+    record_encode(&r, &image);
+    char *parts = image.bytes + image.size - 12;
+    memmove(parts + 5, parts + 4, 8);
+    *parts = 1;
+    parts[4] = '1';
+    image.size++;
+    memcpy(image.bytes + 4, &(uint32_t){(uint32_t)image.size}, 4);
+    assert_int_equal(record_decode(slice_of(&image), &r), JOBTAB_DAMAGED);
+    assert_non_null(strstr(jobtab_why(), "two places"));
+}
+
 static void numbers_out_of_range_are_damage(void **state)
 {
     struct record r = sample();
@@ -497,7 +708,9 @@ static void the_small_records_go_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_instant_is_kept),
         cmocka_unit_test(the_golden_record_is_read_and_written),
+        cmocka_unit_test(the_golden_record_of_version_1_is_read),
         cmocka_unit_test(the_golden_hot_record_is_read_and_written),
         cmocka_unit_test(an_image_is_the_one_that_tpl_writes),
         cmocka_unit_test(a_small_image_is_the_one_that_tpl_writes),
@@ -508,6 +721,8 @@ int main(void)
         cmocka_unit_test(damaged_bytes_are_never_read_beyond),
         cmocka_unit_test(bytes_behind_the_last_field_are_refused),
         cmocka_unit_test(another_format_or_version_is_named_as_such),
+        cmocka_unit_test(a_number_that_is_not_in_its_place_is_damage),
+        cmocka_unit_test(a_part_with_its_size_besides_is_damage),
         cmocka_unit_test(numbers_out_of_range_are_damage),
         cmocka_unit_test(the_small_records_go_both_ways),
     };

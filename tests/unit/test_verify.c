@@ -36,7 +36,7 @@ static int make_table(void **state)
 struct damage {
     const char *name;
     enum store_db db;
-    enum { DROP_FIRST, ADD, CHANGE_BYTE, REPLACE } what;
+    enum { DROP_FIRST, ADD, CHANGE_BYTE, REPLACE, ADD_CHUNK /* of the result */ } what;
     size_t at;                       /* byte to change */
     const char *key;                 /* to add, or the entry of `meta` to take */
     size_t key_size;
@@ -74,7 +74,9 @@ static const struct damage damages[] = {
     {"a damaged count", STORE_META, REPLACE, 0, "count:k", 7, "x", 1, "its count"},
     {"damaged totals", STORE_META, REPLACE, 0, "totals", 6, "x", 1, "the totals"},
     {"damaged settings", STORE_META, REPLACE, 0, "settings", 8, "x", 1, "the settings"},
-    {"a job in another state", STORE_JOBS, CHANGE_BYTE, 41, 0, 0, 0, 0, "job "},
+    {"a job in another state", STORE_JOBS, CHANGE_BYTE, 37, 0, 0, 0, 0, "count by state"},
+    {"a damaged record", STORE_JOBS, CHANGE_BYTE, 32, 0, 0, 0, 0, "damaged image"},
+    {"a result in two places", STORE_JOBS, ADD_CHUNK, 0, 0, 0, 0, 0, "which is in its record"},
     {"a damaged running record", STORE_RUNNING, CHANGE_BYTE, 5, 0, 0, 0, 0, "image says"},
     {"a pending entry for another job", STORE_PENDING, CHANGE_BYTE, 15, 0, 0, 0, 0, "pending"},
     {"a short chunk", STORE_PAYLOAD, REPLACE, 0, 0, 0, "", 0, "bytes"},
@@ -105,6 +107,11 @@ static void do_damage(struct store *store, const struct damage *damage)
     case ADD:
     case REPLACE:
         store_put(txn, damage->db, key, (struct slice){damage->value, damage->value_size});
+        break;
+    case ADD_CHUNK:
+        memcpy(k + key.size, "\2\0\0\0\0", 5);
+        key.size += 5;
+        store_put(txn, STORE_PAYLOAD, key, (struct slice){"1", 1});
         break;
     case CHANGE_BYTE:
         assert_true(damage->at < value.size);
