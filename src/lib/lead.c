@@ -62,9 +62,11 @@ static void apply_slot(struct edit *edit, struct slot *slot, struct batch *batch
 static size_t apply_slots(struct edit *edit, struct slot *slots[QUEUE_SLOTS])
 {
     struct queue *queue = queue_of(edit->table);
-    struct batch batch = {.size = 0};
     size_t n = queue_collect(queue, slots), done = 0;
 
+    if (n == 0) /* nobody else: there is nothing to record */
+        return 0;
+    struct batch batch = {.size = 0};
     while (done < n && !store_error(edit->txn) && batch_has_room(&batch, slots[done]))
         apply_slot(edit, slots[done++], &batch);
     batch_put(edit, &batch, queue->epoch);
