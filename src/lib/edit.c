@@ -200,10 +200,11 @@ static void note_change(struct edit *edit, const struct jobtab_job *job)
     change[sizeof job->id.bytes] = (uint8_t)job->state;
     store_append(edit->txn, STORE_CHANGES, key_slice(&key),
                  (struct slice){.data = change, .size = sizeof change});
-    if (job->version > EDIT_CHANGES) {
-        key = key_version(job->version - EDIT_CHANGES);
-        store_delete(edit->txn, STORE_CHANGES, key_slice(&key));
-    }
+    if (job->version % EDIT_TRIM == 0 && job->version > EDIT_CHANGES)
+        for (uint64_t i = EDIT_CHANGES; i < EDIT_CHANGES + EDIT_TRIM && i < job->version; i++) {
+            key = key_version(job->version - i);
+            store_delete(edit->txn, STORE_CHANGES, key_slice(&key));
+        }
 }
 
 /* ---------------------------------------------------------------------- records */

@@ -10,8 +10,10 @@
 
 #include "table.h"
 
-/* Changes that the feed keeps. */
+/* Changes that the feed keeps at least. So many go at once, from its other end: one for each that comes
+ * would be a page more in every commit. */
 #define EDIT_CHANGES 65536
+#define EDIT_TRIM    64
 
 /* A kind that this edit touches: its counts, and jobs that it made claimable. */
 struct edit_kind {

@@ -2,6 +2,7 @@
  * sound table beneath the library, is found. */
 #include "fixture.h"
 
+#include "edit.h"
 #include "keys.h"
 #include "record.h"
 #include "store.h"
@@ -66,6 +67,8 @@ static const struct damage damages[] = {
     {"a stray chunk", STORE_PAYLOAD, ADD, 0, NOBODY "\1\0\0\0\0", 21, "x", 1, "`payload`"},
     {"a job with a key that is no id", STORE_JOBS, ADD, 0, "short", 5, "x", 1, "key of `jobs`"},
     {"a record that is no image", STORE_JOBS, ADD, 0, NOBODY, 16, "x", 1, "no tpl image"},
+    {"a change is gone", STORE_CHANGES, DROP_FIRST, 0, "\0\0\0\0\0\0\0\2", 8, 0, 0,
+     "`changes` goes from"},
     {"a change beyond the sequence", STORE_CHANGES, ADD, 0, "\xff\xff\xff\xff\xff\xff\xff\xff", 8,
      NOBODY "\1", 17, "`changes`"},
     {"a change without state", STORE_CHANGES, ADD, 0, "\0\0\0\0\0\0\0\1", 8, "x", 1, "damaged"},
@@ -185,11 +188,41 @@ static void verify_tells_how_far_it_is(void **state)
     assert_int_equal(faults, 0);
 }
 
+static void the_feed_keeps_the_newest_changes(void **state)
+{
+    static struct jobtab_op ops[JOBTAB_APPLY_MAX];
+    struct fixture *f = *state;
+    struct jobtab_stat stat;
+    struct jobtab_token token;
+    struct store_txn *txn;
+    struct store *store;
+
+    submit(f, "k");
+    struct jobtab_job job = claim(f, "k", &token);
+    for (size_t i = 0; i < JOBTAB_APPLY_MAX; i++)
+        ops[i] = (struct jobtab_op){.verb = JOBTAB_REPORT, .id = job.id, .token = token};
+    for (size_t done = 0; done < EDIT_CHANGES + 5 * EDIT_TRIM; done += JOBTAB_APPLY_MAX)
+        assert_ok(jobtab_apply(f->table, ops, JOBTAB_APPLY_MAX));
+    assert_sound(f);
+    assert_ok(jobtab_stat(f->table, &stat, NULL, 0));
+    jobtab_close(f->table);
+    f->table = NULL;
+    assert_ok(store_open(f->dir, 0, 10, false, &store));
+    assert_ok(store_read(store, &txn));
+    uint64_t kept = store_count(txn, STORE_CHANGES);
+    store_end(txn);
+    store_close(store, false);
+    assert_true(stat.version > EDIT_CHANGES + 5 * EDIT_TRIM);
+    assert_in_range(kept, EDIT_CHANGES, EDIT_CHANGES + EDIT_TRIM - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_damage_is_found),
         cmocka_unit_test_setup_teardown(verify_tells_how_far_it_is, make_table, fixture_close),
+        cmocka_unit_test_setup_teardown(the_feed_keeps_the_newest_changes, fixture_open,
+                                        fixture_close),
     };
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }
