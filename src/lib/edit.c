@@ -191,6 +191,23 @@ static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
     edit->changed = true;
 }
 
+/* Drop what the feed has too many of; at most twice what was added since, should it be much. */
+static void trim_changes(struct edit *edit)
+{
+    struct slice key, value;
+
+    struct store_cursor *cursor = store_cursor(edit->txn, STORE_CHANGES);
+    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
+    uint64_t oldest = found ? key_version_of(key) : 0;
+    store_cursor_end(cursor);
+    if (!oldest)
+        return;
+    for (int n = 0; n < 2 * EDIT_TRIM && oldest + EDIT_CHANGES <= edit->totals.sequence; n++) {
+        struct key old = key_version(oldest++);
+        store_delete(edit->txn, STORE_CHANGES, key_slice(&old));
+    }
+}
+
 static void note_change(struct edit *edit, const struct jobtab_job *job)
 {
     struct key key = key_version(job->version);
@@ -200,11 +217,8 @@ static void note_change(struct edit *edit, const struct jobtab_job *job)
     change[sizeof job->id.bytes] = (uint8_t)job->state;
     store_append(edit->txn, STORE_CHANGES, key_slice(&key),
                  (struct slice){.data = change, .size = sizeof change});
-    if (job->version % EDIT_TRIM == 0 && job->version > EDIT_CHANGES)
-        for (uint64_t i = EDIT_CHANGES; i < EDIT_CHANGES + EDIT_TRIM && i < job->version; i++) {
-            key = key_version(job->version - i);
-            store_delete(edit->txn, STORE_CHANGES, key_slice(&key));
-        }
+    if (job->version % EDIT_TRIM == 0)
+        trim_changes(edit);
 }
 
 /* ---------------------------------------------------------------------- records */

@@ -10,10 +10,10 @@
 
 #include "table.h"
 
-/* Changes that the feed keeps at least. So many go at once, from its other end: one for each that comes
- * would be a page more in every commit. */
-#define EDIT_CHANGES 65536
-#define EDIT_TRIM    64
+/* Changes that the feed keeps at least. What is over goes EDIT_TRIM at once, from its other end: one for
+ * each that comes would be a page more in every commit. */
+#define EDIT_CHANGES 8192
+#define EDIT_TRIM    256
 
 /* A kind that this edit touches: its counts, and jobs that it made claimable. */
 struct edit_kind {
