@@ -26,13 +26,13 @@ failed=0
 # A wake-up that goes to one who dies is missed by those who have it from nobody else: few writers, and
 # a lock that is held for long, as on a disk.
 if [ "$form" = long ]; then
-    sweep "$folder" -n 3000 calls returns open steps posts
+    sweep "$folder" -n 3000 calls returns leads open steps posts
     sweep "$folder" -n 200 stops
-    sweep "$folder" -n 1000 -p 12 calls returns steps posts
-    sweep "$disk" -n 200 calls returns open steps posts stops
+    sweep "$folder" -n 1000 -p 12 calls returns leads steps posts
+    sweep "$disk" -n 200 calls returns leads open steps posts stops
     for _ in 1 2 3 4 5; do sweep "$disk" -p 3 returns; done
 else
-    sweep "$folder" -n 100 calls returns open steps posts
+    sweep "$folder" -n 80 calls returns leads open steps posts
     sweep "$folder" -n 10 stops
     sweep "$disk" -p 3 returns
 fi

@@ -8,6 +8,7 @@
  *
  *   calls   each system call of some writes, before it is made: 1, 2, 3, ... until none is left
  *   returns each of them when it was made, a sleep in it over
+ *   leads   both, of those calls alone that come once it has begun to commit for all
  *   open    as calls, from before the table is opened
  *   steps   POINTS random instructions between them
  *   posts   POINTS random instructions after a commit is on disk: until all have their answers
@@ -39,12 +40,14 @@
 #define PACE_LOSS  8     /* how many times fewer they may be at the end: all have long been buried */
 #define JOBS       5     /* of a victim's life: calls for one and for several, small and large */
 #define JOBS_OPEN  1
+#define ENDED      5 /* victims in a row that ended before their point: there is none so late */
 
 struct point {
-    long call;  /* the how manieth system call */
-    bool sync;  /* fdatasync alone counts, and the call behind it, the commit's last, is made */
-    bool made;  /* the call is, and nothing after it */
-    long steps; /* instructions after it; 0 and not made: before it */
+    long call;    /* the how manieth system call */
+    bool leading; /* counted from the first one on that writes: who commits leads */
+    bool sync;    /* fdatasync alone counts, and the call behind it, the commit's last, is made */
+    bool made;    /* the call is, and nothing after it */
+    long steps;   /* instructions after it; 0 and not made: before it */
     bool stop;
     bool opening;
 };
@@ -117,8 +120,12 @@ static void work_and_die(int number)
     player_main(stage, number, JOBS, be_traced);
 }
 
-/* Wait for it to stop. False when it is gone; then it has been reaped. */
-static bool stopped(pid_t pid, int *signal)
+/* What became of a victim. */
+enum fate { AT_ITS_POINT, AT_ITS_END, ENDED_BY_OTHERS };
+
+/* Wait for it to stop. False when it is gone; then it has been reaped. Being traced is slow, and looks
+ * as being stopped does: on a busy machine the others may end it. */
+static bool stopped(pid_t pid, enum fate *fate)
 {
     int status;
 
@@ -126,53 +133,64 @@ static bool stopped(pid_t pid, int *signal)
         continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         exit(77);
-    if (WIFSIGNALED(status))
-        stage_fault(stage, "the victim was ended by signal %d before its point", WTERMSIG(status));
-    *signal = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        stage_fault(stage, "the victim was ended by signal %d", WTERMSIG(status));
+    *fate = WIFSIGNALED(status) ? ENDED_BY_OTHERS : AT_ITS_END;
     return WIFSTOPPED(status);
 }
 
-static bool go_on(pid_t pid, enum __ptrace_request how, int *signal)
+/* Whoever was killed while it stood still cannot be told to go on, and is yet to be reaped. */
+static bool go_on(pid_t pid, enum __ptrace_request how, enum fate *fate)
 {
-    return ptrace(how, pid, NULL, NULL) == 0 && stopped(pid, signal);
+    ptrace(how, pid, NULL, NULL);
+    return stopped(pid, fate);
 }
 
-static bool is_sync(pid_t pid)
+/* The call that it is about to make. */
+static long call_of(pid_t pid)
 {
     struct __ptrace_syscall_info info = {0};
 
-    return ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 &&
-           info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_fdatasync;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 ||
+        info.op != PTRACE_SYSCALL_INFO_ENTRY)
+        return -1;
+    return (long)info.entry.nr;
 }
 
-/* Run it to the point. False when it has ended before. */
-static bool reach(pid_t pid, const struct point *point, struct part *part)
+static bool writes(long call)
 {
-    bool synced = false;
-    int signal;
+    return call == SYS_pwrite64 || call == SYS_pwritev || call == SYS_writev || call == SYS_write;
+}
 
-    if (!stopped(pid, &signal))
-        return false;
+static enum fate reach(pid_t pid, const struct point *point, struct part *part)
+{
+    bool synced = false, written = false;
+    enum fate fate;
+
+    if (!stopped(pid, &fate))
+        return fate;
     ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
     for (long calls = 0; calls < point->call;) {
-        if (!go_on(pid, PTRACE_SYSCALL, &signal))
-            return false;
-        bool sync = is_sync(pid);
+        if (!go_on(pid, PTRACE_SYSCALL, &fate))
+            return fate;
+        long call = call_of(pid);
+        bool sync = call == SYS_fdatasync;
         part->syncs += sync && !synced;
         synced |= sync;
-        calls += !point->sync || sync;
+        written |= writes(call);
+        calls += (!point->sync || sync) && (!point->leading || written);
         if (calls == point->call && !point->sync && !point->made && point->steps == 0)
-            return true;
-        if (!go_on(pid, PTRACE_SYSCALL, &signal)) /* to its end */
-            return false;
+            return AT_ITS_POINT;
+        if (!go_on(pid, PTRACE_SYSCALL, &fate)) /* to its end */
+            return fate;
     }
     for (int n = 0; n < 2 && point->sync; n++) /* one more, into it and out of it */
-        if (!go_on(pid, PTRACE_SYSCALL, &signal))
-            return false;
+        if (!go_on(pid, PTRACE_SYSCALL, &fate))
+            return fate;
     for (long n = 0; n < point->steps; n++)
-        if (!go_on(pid, PTRACE_SINGLESTEP, &signal))
-            return false;
-    return true;
+        if (!go_on(pid, PTRACE_SINGLESTEP, &fate))
+            return fate;
+    return AT_ITS_POINT;
 }
 
 static void end(pid_t pid)
@@ -253,7 +271,8 @@ static bool play(struct part *part, const struct point *point)
     uint64_t before[PLAYERS_MAX] = {0};
 
     pid_t pid = start(point->opening ? open_and_die : work_and_die, VICTIM);
-    bool reached = reach(pid, point, part);
+    enum fate fate = reach(pid, point, part);
+    bool reached = fate == AT_ITS_POINT;
     part->rounds++;
     part->reached += reached;
     for (int i = 0; i < stage->players; i++)
@@ -270,12 +289,12 @@ static bool play(struct part *part, const struct point *point)
     if (!stage->faulty)
         judge_round();
     if (stage->faulty)
-        printf("# %s; the victim was %s at %s %ld%s%s and %ld instructions, seed %u, round %ld\n",
+        printf("# %s; the victim was %s at %s %ld%s%s%s and %ld instructions, seed %u, round %ld\n",
                stage->words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
-               point->call, point->made ? ", made," : "",
+               point->call, point->leading ? " of its lead" : "", point->made ? ", made," : "",
                point->opening ? " from its opening on" : "", point->steps, seed,
                part->rounds);
-    return reached;
+    return fate != AT_ITS_END;
 }
 
 /* ------------------------------------------------------------------- the parts */
@@ -291,12 +310,26 @@ static long dice_steps(int bits)
     return 1 + dice(1L << (1 + dice(bits)));
 }
 
-/* The first call, the second, ... until the victim gets to its end. */
+/* The first call, the second, ... until a victim gets to its end. */
 static void run_all(struct part *part, struct point point)
 {
     do
         point.call++;
     while (!stage->faulty && play(part, &point));
+}
+
+/* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not get
+ * to their point. */
+static void run_leads(struct part *part)
+{
+    struct point point = {.leading = true};
+    int ended = 0;
+
+    for (long n = 2; !stage->faulty && ended < ENDED; n++) {
+        point.call = n / 2;
+        point.made = n % 2;
+        ended = play(part, &point) ? 0 : ended + 1;
+    }
 }
 
 static void run_calls(struct part *part)
@@ -321,7 +354,7 @@ static struct point random_point(void)
 
 static struct point random_post(void)
 {
-    return (struct point){.call = 1 + dice(4), .sync = true, .steps = 1 + dice(2500)};
+    return (struct point){.call = 1 + dice(4), .sync = true, .steps = 1 + dice(6000)};
 }
 
 static void run_steps(struct part *part)
@@ -352,6 +385,7 @@ static void run_stops(struct part *part)
 static struct part parts[] = {
     {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0},
     {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0},
+    {"leads", "a leader killed at each of its system calls and as it returns", run_leads, 0, 0, 0},
     {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0},
     {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0},
     {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0},
