@@ -112,12 +112,21 @@ uint64_t process_start(int32_t pid)
     return read_process(pid, &state, &start) && state != 'Z' && state != 'X' ? start : 0;
 }
 
-bool process_stopped(int32_t pid, uint64_t start)
+int32_t process_of(int32_t thread)
+{
+    char path[32], text[1024];
+
+    snprintf(path, sizeof path, "/proc/%d/status", thread);
+    const char *line = read_small(path, text, sizeof text) ? strstr(text, "\nTgid:") : NULL;
+    return line ? (int32_t)strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
+}
+
+bool thread_stopped(int32_t thread)
 {
     uint64_t began;
     char state;
 
-    return read_process(pid, &state, &began) && began == start && (state == 'T' || state == 't');
+    return read_process(thread, &state, &began) && (state == 'T' || state == 't');
 }
 
 /* The pid in a page that the kernel hands to a child zeroed; NULL where it cannot. */

@@ -23,8 +23,11 @@ uint64_t process_start(int32_t pid);
  * that shares its parent's memory (vfork), and may call nothing, would get the parent's. */
 int32_t process_self(void);
 
-/* That process was stopped, by a signal or a debugger. */
-bool process_stopped(int32_t pid, uint64_t start);
+/* The process that has the thread; 0 when there is none. */
+int32_t process_of(int32_t thread);
+
+/* That thread was stopped, by a signal or a debugger. */
+bool thread_stopped(int32_t thread);
 
 uint64_t random_u64(void);
 

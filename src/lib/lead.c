@@ -167,7 +167,7 @@ int lead_apply(struct jobtab *table, struct jobtab_op *ops, size_t n)
     call.slot = queue_take(queue, &table->self, size, left);
     if (call.slot && call.slot->n)
         parcel_pack(queue, call.slot, ops, n);
-    rc = queue_wait(queue, call.slot, &table->self) ? lead(&call) : accept(&call);
+    rc = queue_wait(queue, call.slot) ? lead(&call) : accept(&call);
     queue_put_back(call.slot);
     return rc;
 }

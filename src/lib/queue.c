@@ -170,26 +170,22 @@ static void pass_over(struct queue *queue, uint32_t called, const struct slot *o
 }
 
 /* The turn is ours. */
-static void lead(struct queue *queue, const struct slot *own, const struct jobtab_owner *self,
-                 bool died)
+static void lead(struct queue *queue, const struct slot *own, bool died)
 {
     if (died)
         queue->heal = 1; /* from now on it is told by this: the turn tells it once */
-    atomic_store(&queue->leader, 0);
-    atomic_store(&queue->leader_start, self->start_time);
     atomic_store(&queue->leader_since, clock_boot());
-    atomic_store(&queue->leader, self->pid);
     pass_over(queue, atomic_exchange(&queue->called, 0), own);
     queue->since = now_ns();
 }
 
-static bool try_lead(struct queue *queue, const struct slot *own, const struct jobtab_owner *self)
+static bool try_lead(struct queue *queue, const struct slot *own)
 {
     bool died;
 
     if (!turn_try(&queue->turn, &died))
         return false;
-    lead(queue, own, self, died);
+    lead(queue, own, died);
     return true;
 }
 
@@ -198,18 +194,19 @@ static bool try_lead(struct queue *queue, const struct slot *own, const struct j
  * it had not committed is done by others. One that is slow, or waits for the disk, is left alone. */
 static void end_stopped_leader(struct queue *queue)
 {
-    int32_t pid = atomic_load(&queue->leader);
+    int32_t thread = turn_holder(&queue->turn);
     int64_t since = atomic_load(&queue->leader_since), now = clock_boot();
-    uint64_t start = atomic_load(&queue->leader_start);
     int64_t watched = atomic_load(&queue->watched);
 
-    if (pid == 0 || now - since < SUSPECT_AFTER || now - watched < LOOK_EVERY ||
+    if (thread == 0 || now - since < SUSPECT_AFTER || now - watched < LOOK_EVERY ||
         !atomic_compare_exchange_strong(&queue->watched, &watched, now))
         return; /* nobody is suspect, or somebody looks already */
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int32_t pid = process_of(thread);
+    int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     if (fd < 0)
         return; /* it has died: the lock is on its way */
-    if (process_stopped(pid, start)) {
+    /* It has the turn after we have a hold of the process: its number is nobody else's yet. */
+    if (thread_stopped(thread) && turn_holder(&queue->turn) == thread) {
         if (atomic_load(&queue->suspect) == since)
             syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
         atomic_store(&queue->suspect, since);
@@ -218,13 +215,13 @@ static void end_stopped_leader(struct queue *queue)
 }
 
 /* Without a slot to be called by. */
-static void wait_for_turn(struct queue *queue, const struct jobtab_owner *self)
+static void wait_for_turn(struct queue *queue)
 {
     bool died;
 
     while (!turn_wait(&queue->turn, &died))
         end_stopped_leader(queue);
-    lead(queue, NULL, self, died);
+    lead(queue, NULL, died);
 }
 
 static void arrive(struct queue *queue, struct slot *slot)
@@ -235,13 +232,13 @@ static void arrive(struct queue *queue, struct slot *slot)
         futex_wake(&queue->arrivals, 1);
 }
 
-bool queue_wait(struct queue *queue, struct slot *slot, const struct jobtab_owner *self)
+bool queue_wait(struct queue *queue, struct slot *slot)
 {
     uint32_t called = 0;
     int looks = 0;
 
     if (!slot) {
-        wait_for_turn(queue, self);
+        wait_for_turn(queue);
         return true;
     }
     arrive(queue, slot);
@@ -259,7 +256,7 @@ bool queue_wait(struct queue *queue, struct slot *slot, const struct jobtab_owne
         if (called != before)
             looks = 0;
         bool mine = state == SLOT_CALLED || called == 0 || looks >= CALLED_PATIENCE;
-        if (mine && try_lead(queue, slot, self)) {
+        if (mine && try_lead(queue, slot)) {
             if (atomic_load(&slot->state) != SLOT_DONE)
                 return true;
             queue_leave(queue, NULL, 0);
@@ -277,7 +274,7 @@ void queue_lead(struct queue *queue, const struct jobtab_owner *self)
     /* Through a slot, so as to have a place in the line. */
     struct slot *slot = queue_take(queue, self, 0, 0);
 
-    queue_wait(queue, slot, self);
+    queue_wait(queue, slot);
     queue_put_back(slot);
 }
 
@@ -384,7 +381,6 @@ void queue_leave(struct queue *queue, struct slot *const *answered, size_t n)
 {
     queue->served = (uint32_t)n + 1;
     queue->commit_time = now_ns() - queue->since;
-    atomic_store(&queue->leader, 0);
     atomic_store(&queue->called, 0);
     turn_give(&queue->turn);
     /* After the unlock: who queued before it and found the lock taken is seen here, and who comes

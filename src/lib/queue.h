@@ -76,9 +76,7 @@ struct queue {
     struct turn turn; /* whoever has it leads */
     uint64_t epoch; /* random: tickets of another boot are none of ours */
     /* Of the leader, under the lock. */
-    _Atomic int32_t leader;       /* its pid, 0 when there is none */
-    _Atomic uint64_t leader_start; /* of the process, as process_start has it */
-    _Atomic int64_t leader_since; /* boot clock */
+    _Atomic int64_t leader_since; /* boot clock: when the newest one said so */
     int64_t since;          /* monotonic ns: it began to work */
     uint32_t heal;          /* a leader died, and nobody has put right what it left */
     uint32_t alone;         /* so many leaders are to apply their own operations only */
@@ -118,7 +116,7 @@ struct answer *slot_answer(struct queue *queue, const struct slot *slot);
 
 /* Queue the slot and wait: true when the caller leads, with its own slot still queued; false when it
  * was answered. `slot` NULL: wait for the lead. */
-bool queue_wait(struct queue *queue, struct slot *slot, const struct jobtab_owner *self);
+bool queue_wait(struct queue *queue, struct slot *slot);
 
 /* ---------------------------------------------------------------- of the leader */
 

@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define SHARED_MAGIC UINT32_C(0x4a544233) /* JTB3: the layout in shared.h, bell.h and queue.h */
+#define SHARED_MAGIC UINT32_C(0x4a544234) /* JTB4: the layout in shared.h, bell.h and queue.h */
 
-static int map(const char *path, int fd, struct shared **result)
+static int map(const char *path, int fd, struct stat *file, struct shared **result)
 {
+    if (fstat(fd, file) < 0)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
     /* The blocks are taken now: a full disk shows here, not as SIGBUS at a store. */
     int err = posix_fallocate(fd, 0, (off_t)sizeof **result);
     if (err)
@@ -25,10 +28,17 @@ static int map(const char *path, int fd, struct shared **result)
     return JOBTAB_OK;
 }
 
+static bool is_ours(const struct shared *shared, const struct boot *boot, const struct stat *file)
+{
+    return shared->magic == SHARED_MAGIC && boot_same(&shared->boot, boot) &&
+           shared->device == file->st_dev && shared->inode == file->st_ino;
+}
+
 int shared_open(const char *dir, struct shared **result)
 {
     struct boot boot = clock_boot_id();
     struct shared *shared;
+    struct stat file;
     char path[4096];
 
     if ((size_t)snprintf(path, sizeof path, "%s/shared", dir) >= sizeof path)
@@ -36,14 +46,16 @@ int shared_open(const char *dir, struct shared **result)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
-    int rc = map(path, fd, &shared);
+    int rc = map(path, fd, &file, &shared);
     close(fd);
     if (rc)
         return rc;
-    if (shared->magic != SHARED_MAGIC || !boot_same(&shared->boot, &boot)) {
+    if (!is_ours(shared, &boot, &file)) {
         memset(shared, 0, sizeof *shared);
         queue_make(&shared->queue);
         shared->boot = boot;
+        shared->device = file.st_dev;
+        shared->inode = file.st_ino;
         shared->magic = SHARED_MAGIC;
     }
     *result = shared;

@@ -1,6 +1,6 @@
 /* shared.h - the small file beside the store that all who have the table open map: bell and queue.
  *
- * Born:  by the first to open the table after a boot, from nothing.
+ * Born:  by the first to open the table after a boot, or a copy of it, from nothing.
  * Life:  words that processes change in each other's sight. Nothing in it is needed to read the
  *        table, and nothing in it is ever the only copy of what was acknowledged.
  * Crash: a process may be killed at any instruction: whoever comes next puts right what it left.
@@ -16,13 +16,14 @@ struct shared {
     uint32_t magic; /* of this layout; written last */
     uint32_t unused;
     struct boot boot;
-    char pad[40];
+    uint64_t device, inode; /* of this file: a copy has another's locks in it */
+    char pad[24];
     struct bell bell;
     struct queue queue;
 };
 
-/* Map the file of the table in `dir`, making it anew if there is none or it is of an earlier boot. The
- * caller holds the open lock. */
+/* Map the file of the table in `dir`, making it anew if there is none, or if it is of an earlier boot or
+ * a copy. The caller holds the open lock. */
 int shared_open(const char *dir, struct shared **shared);
 /* NULL is fine. */
 void shared_close(struct shared *shared);

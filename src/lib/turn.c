@@ -2,6 +2,7 @@
 #include "turn.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <time.h>
 
 /* A lost wake-up costs one sleeper so much; looking costs it a system call. */
@@ -54,4 +55,10 @@ bool turn_wait(struct turn *turn, bool *died)
 void turn_give(struct turn *turn)
 {
     pthread_mutex_unlock(&turn->mutex);
+}
+
+/* A robust mutex has its owner's number in its word, since the kernel looks for it there. */
+int32_t turn_holder(const struct turn *turn)
+{
+    return __atomic_load_n(&turn->mutex.__data.__lock, __ATOMIC_SEQ_CST) & FUTEX_TID_MASK;
 }

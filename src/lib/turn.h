@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* In memory that is shared by all and outlives them. */
 struct turn {
@@ -26,5 +27,9 @@ void turn_make(struct turn *turn);
 bool turn_try(struct turn *turn, bool *died);
 bool turn_wait(struct turn *turn, bool *died);
 void turn_give(struct turn *turn);
+
+/* The thread whose turn it is, as the kernel numbers it; 0: nobody's. True at every instruction: no word
+ * beside the lock is. */
+int32_t turn_holder(const struct turn *turn);
 
 #endif

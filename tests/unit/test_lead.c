@@ -306,7 +306,7 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     if (pid == 0)
         _exit(lead_and_die(f, commit));
     for (int64_t end = clock_boot() + slowed(5000); clock_boot() < end; poll(NULL, 0, 1))
-        if (atomic_load(&queue_in(f)->leader) == pid)
+        if (turn_holder(&queue_in(f)->turn) == pid)
             break;
     begin(f, &callers[0], &some_submit);
     begin(f, &callers[1], &(struct jobtab_op){.verb = JOBTAB_CLAIM, .claim = {.kind = "k"}});
