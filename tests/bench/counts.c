@@ -32,7 +32,7 @@
 #define JOBS   6000 /* enough for a tree of three levels, and for all that is claimed */
 #define BATCH  64
 #define LISTED 100
-#define ROWS   4000 /* of the prices: as many as counts.py writes */
+#define ROWS   20000 /* of the prices: as many as counts.py writes */
 #define KIND   "work"
 
 static const char params[] =
