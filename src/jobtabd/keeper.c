@@ -1,8 +1,10 @@
 /* keeper.c - moves what time moves.
  * Born:  forked by the master; opens the table itself.
  * Loop:  sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
- *        readers' slots; in transactions of bounded size. Then sleep until the next thing
- *        is due, the table has changed, or a second is over: no event tells of a process's death.
+ *        readers' slots; in small transactions with pauses while there is more, so that a
+ *        million jobs which expire at once leave the table to those who submit. Then sleep
+ *        until the next thing is due, the table has changed, or a second is over: no event tells
+ *        of a process's death.
  * Ends:  QUIT and TERM alike, at once: nothing is under way between two sweeps.
  * Crash: nothing is lost; another keeper does what is due. Runners and workers go on.
  */
@@ -25,7 +27,7 @@
 #define HEARTBEAT    1000 /* ms between sweeps when nothing happens */
 #define SHORTEST     20   /* ms; what is overdue and was not moved is not asked for again at once */
 #define BELL_GAP     200  /* ms between sweeps that follow changes, however many there are */
-#define BUDGET       64   /* jobs moved in one transaction: a writer waits no longer than for these */
+#define BUDGET       64   /* jobs moved in one transaction: who writes waits for no more */
 #define SHARE        2    /* when there is more to move: pauses that many times what a sweep took */
 #define RUNNING_SEEN 512  /* running jobs remembered, to name those that lost their owner */
 

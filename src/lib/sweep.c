@@ -17,7 +17,7 @@ struct found {
     enum what what;
 };
 
-/* What the kernel said of a pid. One process owns many jobs, and asking costs three system calls. */
+/* What the kernel said of a pid: one process owns many jobs, and asking costs system calls. */
 #define ANSWERS 64
 struct known_owner {
     int32_t pid; /* 0: none */

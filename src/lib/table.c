@@ -54,7 +54,7 @@ int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice
     return rc;
 }
 
-/* In a large table the record's lines come from memory: ask for all at once, not one after the other. */
+/* In a large table the record's lines come from memory: ask for all of them at once. */
 static void fetch(struct slice bytes)
 {
     for (size_t at = CACHE_LINE; at < bytes.size; at += CACHE_LINE)

@@ -198,7 +198,7 @@ static void *sweep(void *argument)
     return NULL;
 }
 
-/* A sweep that has something to do comes first, then three submits. Returns how many jobs it moved. */
+/* A sweep that has something to do comes first, then three submits. Returns what it moved. */
 static uint32_t sweep_before_submits(struct fixture *f, struct slot *damaged)
 {
     struct caller sweeper = {.table = f->table}, callers[3];
