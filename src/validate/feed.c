@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICKS 128 /* taken at once */
 #define SYMBOL_UNKNOWN -3 /* and SYMBOLS_UNUSABLE, SYMBOLS_FULL */
 
 /* Rows without fault are what counts for speed: the functions below keep no text of their own. */
@@ -243,17 +242,17 @@ static int take_ticks(struct feed *feed, struct symbol *symbol, struct rows *row
                       struct fault *fault)
 {
     uint64_t at = feed->row.at - feed->reader.row.line; /* line 0 */
-    struct reader_tick ticks[TICKS];
+    const struct reader_tick *ticks = feed->ticks;
     size_t n;
     do {
-        n = reader_ticks(&feed->reader, ticks, TICKS);
+        n = reader_ticks(&feed->reader, feed->ticks, FEED_TICKS);
         feed->common->n_rows += n;
         for (size_t i = 0; i < n; i++) {
             struct row row = {at + ticks[i].line, ticks[i].time, ticks[i].price};
             if (take_next(feed, symbol, rows, &row, fault) != 0)
                 return -1;
         }
-    } while (n == TICKS);
+    } while (n == FEED_TICKS);
     return 0;
 }
 

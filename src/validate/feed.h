@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define FEED_TICKS 128 /* taken at once */
+
 /* What all feeds of a validation share. */
 struct feed_common {
     struct symbols *symbols;
@@ -35,6 +37,7 @@ struct feed {
     char *buffer;
     size_t buffer_size;
     struct reader reader;
+    struct reader_tick ticks[FEED_TICKS];
 };
 
 /* Open `path` beneath the folder `root`. 0, or -1 with *fault; feed_close in either case. */

@@ -14,7 +14,7 @@
 int symbols_init(struct symbols *symbols)
 {
     memset(symbols, 0, sizeof *symbols);
-    symbols->all = calloc(SYMBOLS_MAX, sizeof *symbols->all);
+    symbols->all = malloc(SYMBOLS_MAX * sizeof *symbols->all);
     symbols->names = malloc((size_t)SYMBOLS_MAX * (READER_SYMBOL_MAX + 1));
     symbols->slots = calloc(N_SLOTS, sizeof *symbols->slots);
     if (symbols->all == NULL || symbols->names == NULL || symbols->slots == NULL) {
@@ -73,8 +73,8 @@ int32_t symbols_number(struct symbols *symbols, const char *text, size_t size)
     if (symbols->n == SYMBOLS_MAX)
         return SYMBOLS_FULL;
     uint32_t number = symbols->n++;
-    symbols->all[number].name = (uint32_t)symbols->names_size;
-    symbols->all[number].size = (uint32_t)size & INT32_MAX;
+    symbols->all[number] = (struct symbol){
+        .name = (uint32_t)symbols->names_size, .size = (uint32_t)size & INT32_MAX};
     memcpy(symbols->names + symbols->names_size, text, size);
     symbols->names[symbols->names_size + size] = '\0';
     symbols->names_size += size + 1;

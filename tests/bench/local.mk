@@ -53,13 +53,17 @@ EXTRA_DIST += \
 	tests/bench/nginx.conf.in \
 	tests/bench/peers.py \
 	tests/bench/plot.py \
+	tests/bench/prices.py \
 	tests/bench/report.py \
 	tests/bench/rows_http.py \
 	tests/bench/rows_jobs.py \
 	tests/bench/rows_lib.py \
 	tests/bench/rows_queue.py \
 	tests/bench/rows_scale.py \
-	tests/bench/sqlite_submit.py
+	tests/bench/rows_validate.py \
+	tests/bench/sqlite_submit.py \
+	tests/bench/validate.awk \
+	tests/bench/validate_pandas.py
 
 bench-programs: all
 	@$(MAKE) $(AM_MAKEFLAGS) -s --no-print-directory $(bench_programs)
