@@ -72,6 +72,7 @@ void jobtab_id_format(const struct jobtab_id *id, char text[JOBTAB_ID_TEXT])
 {
     static const char hex[] = "0123456789abcdef";
 
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
         text[places[i]] = hex[id->bytes[i] >> 4];
         text[places[i] + 1] = hex[id->bytes[i] & 15];
@@ -88,6 +89,7 @@ int jobtab_id_parse(const char *text, struct jobtab_id *id)
     if (strnlen(text, JOBTAB_ID_TEXT) != JOBTAB_ID_TEXT - 1 || text[8] != '-' ||
         text[13] != '-' || text[18] != '-' || text[23] != '-')
         goto bad;
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
         unsigned high = digits[(uint8_t)text[places[i]]];
         unsigned low = digits[(uint8_t)text[places[i] + 1]];

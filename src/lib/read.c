@@ -121,17 +121,17 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
 int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *version)
 {
     struct store_txn *txn;
-    struct record record;
+    uint64_t newest;
 
     int rc = table_enter(table);
     if (!rc)
         rc = store_read(table->store, &txn);
     if (rc)
         return rc;
-    rc = table_load(txn, id, &record, NULL);
+    rc = table_version(txn, id, &newest);
     store_end(txn);
     if (rc == JOBTAB_OK)
-        *version = record.job.version;
+        *version = newest;
     return rc;
 }
 

@@ -666,16 +666,69 @@ static int decode_record_2(struct slice bytes, struct record *record)
     return close_image(&reader);
 }
 
+static bool is_version_2(struct slice bytes)
+{
+    return bytes.size > HEADER && ((const char *)bytes.data)[HEADER] == RECORD_2[0];
+}
+
 int record_decode(struct slice bytes, struct record *record)
 {
     if (bytes.size > RECORD_MAX)
         return fail(JOBTAB_DAMAGED, "the image is of %zu bytes", bytes.size);
     record->room = bytes.size;
-    if (bytes.size > HEADER && ((const char *)bytes.data)[HEADER] == RECORD_2[0])
+    if (is_version_2(bytes))
         return decode_record_2(bytes, record);
     record->job.owner = (struct jobtab_owner){0};
     record->params = record->result = (struct slice){0};
     return decode(&record_format, bytes, record);
+}
+
+/* Where the job's state and version stand in RECORD: a test holds them to it. */
+enum { STATE_PLACE = 1, VERSION_PLACE = 9 };
+
+/* One of the lists of version 2, for these two. */
+static inline __attribute__((always_inline)) void
+look_at_numbers(struct reader *reader, size_t size, uint64_t *state, uint64_t *version)
+{
+    uint32_t n = take_u32(reader);
+    const char *at = reader->at;
+
+    if (n > (size_t)(reader->end - at) / (1 + size)) {
+        reader->fault = "it is cut short";
+        return;
+    }
+    for (reader->at += n * (1 + size); n > 0 && (unsigned char)*at <= VERSION_PLACE;
+         n--, at += 1 + size) {
+        if (*at == STATE_PLACE)
+            *state = load(at + 1, size);
+        else if (*at == VERSION_PLACE)
+            *version = load(at + 1, size);
+    }
+}
+
+int record_version(struct slice bytes, enum jobtab_state *state, uint64_t *version)
+{
+    struct reader reader = {0};
+    uint64_t number = 0;
+
+    if (!is_version_2(bytes)) {
+        struct record record;
+        int rc = record_decode(bytes, &record);
+        *state = record.job.state;
+        *version = record.job.version;
+        return rc;
+    }
+    int rc = open_image(bytes, record_format.flags, RECORD_2, sizeof RECORD_2, &reader);
+    if (rc)
+        return rc;
+    *version = 0;
+    look_at_numbers(&reader, 2, &number, version);
+    look_at_numbers(&reader, 4, &number, version);
+    look_at_numbers(&reader, 8, &number, version);
+    *state = (enum jobtab_state)number;
+    if (!reader.fault && number >= JOBTAB_STATES)
+        reader.fault = "its state is none";
+    return reader.fault ? fail(JOBTAB_DAMAGED, "damaged image: %s", reader.fault) : JOBTAB_OK;
 }
 
 int hot_decode(struct slice bytes, struct hot *hot)

@@ -80,6 +80,8 @@ int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room
 /* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
  * a format of a later version. The output is then not to be used. */
 int record_decode(struct slice bytes, struct record *record); /* job.id is set before */
+/* Two of a record's fields for the price of a look: what is not looked at may be damaged. */
+int record_version(struct slice bytes, enum jobtab_state *state, uint64_t *version);
 int hot_decode(struct slice bytes, struct hot *hot);
 int totals_decode(struct slice bytes, struct totals *totals);
 int count_decode(struct slice bytes, struct count *count);

@@ -29,26 +29,30 @@ static void overlay(struct jobtab_job *job, const struct hot *hot)
     memcpy(job->message, hot->message, sizeof job->message);
 }
 
+static int load_hot(struct store_txn *txn, const struct jobtab_id *id, enum jobtab_state state,
+                    struct hot *hot)
+{
+    struct slice image;
+
+    if (store_get(txn, STORE_RUNNING, id_slice(id), &image))
+        return hot_decode(image, hot);
+    return store_error(txn) ? store_error(txn)
+                            : fail(JOBTAB_DAMAGED, "the job is %s and not in `running`",
+                                   jobtab_state_name(state));
+}
+
 int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice bytes,
                  struct record *record, struct hot *hot)
 {
     struct hot own;
-    struct slice image;
 
     record->job.id = *id;
     int rc = record_decode(bytes, record);
-    if (rc)
+    if (rc || !state_owned(record->job.state))
         return rc;
-    if (!state_owned(record->job.state))
-        return JOBTAB_OK;
     if (!hot)
         hot = &own;
-    if (!store_get(txn, STORE_RUNNING, id_slice(id), &image))
-        return store_error(txn)
-                   ? store_error(txn)
-                   : fail(JOBTAB_DAMAGED, "the job is %s and not in `running`",
-                          jobtab_state_name(record->job.state));
-    rc = hot_decode(image, hot);
+    rc = load_hot(txn, id, record->job.state, hot);
     if (rc == JOBTAB_OK)
         overlay(&record->job, hot);
     return rc;
@@ -61,20 +65,45 @@ static void fetch(struct slice bytes)
         __builtin_prefetch((const char *)bytes.data + at);
 }
 
-int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record *record,
-               struct hot *hot)
+static int find(struct store_txn *txn, const struct jobtab_id *id, struct slice *bytes)
 {
-    struct slice bytes;
     char text[JOBTAB_ID_TEXT];
 
-    if (store_get(txn, STORE_JOBS, id_slice(id), &bytes)) {
-        fetch(bytes);
-        return table_decode(txn, id, bytes, record, hot);
-    }
+    if (store_get(txn, STORE_JOBS, id_slice(id), bytes))
+        return JOBTAB_OK;
     if (store_error(txn))
         return store_error(txn);
     jobtab_id_format(id, text);
     return fail(JOBTAB_NOTFOUND, "there is no job %s", text);
+}
+
+int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record *record,
+               struct hot *hot)
+{
+    struct slice bytes;
+
+    int rc = find(txn, id, &bytes);
+    if (rc)
+        return rc;
+    fetch(bytes);
+    return table_decode(txn, id, bytes, record, hot);
+}
+
+int table_version(struct store_txn *txn, const struct jobtab_id *id, uint64_t *version)
+{
+    enum jobtab_state state;
+    struct slice bytes;
+    struct hot hot;
+
+    int rc = find(txn, id, &bytes);
+    if (!rc)
+        rc = record_version(bytes, &state, version);
+    if (rc || !state_owned(state))
+        return rc;
+    rc = load_hot(txn, id, state, &hot);
+    if (rc == JOBTAB_OK)
+        *version = hot.version;
+    return rc;
 }
 
 /* The number of the last change: the last key of the feed. */

@@ -33,6 +33,9 @@ int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record 
 int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice bytes,
                  struct record *record, struct hot *hot);
 
+/* The job's version, what stands in `running` included. */
+int table_version(struct store_txn *txn, const struct jobtab_id *id, uint64_t *version);
+
 int table_totals(struct store_txn *txn, struct totals *totals);
 int table_settings(struct store_txn *txn, struct jobtab_options *settings);
 

@@ -38,7 +38,13 @@ FORMAT(settings, settings)
 
 static int decode_record(struct slice bytes, union decoded *to)
 {
-    return record_decode(bytes, &to->record);
+    enum jobtab_state state;
+    uint64_t version;
+    int looked = record_version(bytes, &state, &version), rc = record_decode(bytes, &to->record);
+
+    HOLDS(rc != JOBTAB_OK || (looked == JOBTAB_OK && state == to->record.job.state &&
+                              version == to->record.job.version));
+    return rc;
 }
 
 /* With the filling that it had. */

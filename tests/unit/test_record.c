@@ -332,6 +332,12 @@ static void assert_is_read_as(const struct image *image, struct record *wanted)
     assert_same_record(&read, wanted);
     assert_int_equal(read.room, image->size);
     assert_int_equal(read.job.owner.pid, 0);
+
+    enum jobtab_state state;
+    uint64_t version;
+    assert_ok(record_version(slice_of(image), &state, &version));
+    assert_int_equal(state, wanted->job.state);
+    assert_true(version == wanted->job.version);
 }
 
 static void an_image_is_the_one_that_tpl_writes(void **state)
@@ -548,7 +554,9 @@ static void the_largest_record_fits(void **state)
 static void an_image_cut_anywhere_is_refused(void **state)
 {
     struct record r = sample_2();
+    enum jobtab_state its_state;
     struct image image;
+    uint64_t version;
 
     (void)state;
     record_encode(&r, &image);
@@ -557,6 +565,8 @@ static void an_image_cut_anywhere_is_refused(void **state)
         char *cut = malloc(size ? size : 1);
         memcpy(cut, image.bytes, size);
         assert_int_not_equal(record_decode((struct slice){cut, size}, &r), JOBTAB_OK);
+        assert_int_not_equal(record_version((struct slice){cut, size}, &its_state, &version),
+                             JOBTAB_OK);
         if (size >= 8) { /* the same, with a total length that agrees */
             uint32_t length = (uint32_t)size;
             memcpy(cut + 4, &length, sizeof length);
