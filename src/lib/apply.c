@@ -1,9 +1,9 @@
 /* apply.c - the one way in: n operations, one durable transaction, one result each. */
 #include "error.h"
 #include "lead.h"
+#include "text.h"
 #include "verbs.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -32,7 +32,7 @@ void give_job(struct jobtab_op *op, const struct record *record)
 static void set_result(struct jobtab_op *op, int result)
 {
     op->result = result;
-    snprintf(op->why, sizeof op->why, "%s", result ? jobtab_why() : "");
+    text_copy(op->why, sizeof op->why, result ? jobtab_why() : "");
 }
 
 bool ops_check(struct jobtab_op *ops, size_t n, bool bytes)

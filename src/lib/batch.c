@@ -8,8 +8,8 @@
 
 #include "error.h"
 #include "parcel.h"
+#include "text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct entry {
@@ -108,7 +108,7 @@ static bool rebuild(struct edit *edit, struct reader *reader, struct jobtab_op *
         return false;
     op->result = outcome.result;
     op->repeated = outcome.repeated;
-    snprintf(op->why, sizeof op->why, "%s", op->result ? jobtab_strerror(op->result) : "");
+    text_copy(op->why, sizeof op->why, op->result ? jobtab_strerror(op->result) : "");
     if (done(op->result)) {
         if (gives_id(op->verb) && !take(reader, &op->id, sizeof op->id))
             return false;

@@ -35,12 +35,12 @@ void edit_drop(struct edit *edit)
 /* The counts and what the edit makes claimable, of a kind. Its index, or -1 when the edit has failed. */
 static ssize_t kind_of(struct edit *edit, const char *kind)
 {
-    struct key key = key_meta("count", kind);
     struct slice image;
 
     for (size_t i = 0; i < edit->n_kinds; i++)
         if (strcmp(edit->kinds[i].kind, kind) == 0)
             return (ssize_t)i;
+    struct key key = key_meta("count", kind);
     if (edit->n_kinds == edit->room) {
         size_t room = edit->room ? 2 * edit->room : 4;
         struct edit_kind *kinds = realloc(edit->kinds, room * sizeof *kinds);
@@ -62,6 +62,23 @@ static ssize_t kind_of(struct edit *edit, const char *kind)
         }
     }
     return (ssize_t)edit->n_kinds++;
+}
+
+int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *policy)
+{
+    ssize_t at = kind_of(edit, kind);
+
+    if (at < 0)
+        return store_error(edit->txn);
+    struct edit_kind *own = &edit->kinds[at];
+    if (!own->policy.max_attempts) { /* a policy allows at least one */
+        int rc = table_policy(edit->txn, kind, &own->policy);
+        if (rc)
+            return rc;
+    }
+    *policy = own->policy;
+    policy->kind = kind;
+    return JOBTAB_OK;
 }
 
 /* Totals and counts go in once, at the end. The sequence alone is no reason: the feed has it, and a

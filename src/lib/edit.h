@@ -20,6 +20,7 @@ struct edit_kind {
     char kind[JOBTAB_KIND_MAX + 1];
     struct count count;
     uint32_t claimable;
+    struct jobtab_policy policy; /* once it was asked for */
 };
 
 struct edit {
@@ -40,6 +41,9 @@ int edit_begin(struct jobtab *table, struct edit *edit);
 /* The edit is gone, whatever is returned. */
 int edit_commit(struct edit *edit);
 void edit_drop(struct edit *edit);
+
+/* What jobs of the kind get, as table_policy has it: read once for all submits of the edit. */
+int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *policy);
 
 /* Write a new or changed job: record, parts, indexes, counts, feed. `old` is as table_load gave it, and
  * nothing was put since; NULL for a new job. `hot` goes with a job that has an owner. Sets version

@@ -1,7 +1,6 @@
 /* keys.c - building and reading keys. See keys.h. */
 #include "keys.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct slice key_slice(const struct key *key)
@@ -112,10 +111,13 @@ uint64_t key_version_of(struct slice key)
 
 struct key key_meta(const char *what, const char *kind)
 {
-    struct key key;
+    struct key key = {.size = 0};
 
-    key.size = (size_t)snprintf((char *)key.bytes, sizeof key.bytes, "%s%s%s", what,
-                                kind ? ":" : "", kind ? kind : "");
+    add(&key, what, strlen(what));
+    if (kind) {
+        add(&key, ":", 1);
+        add(&key, kind, strnlen(kind, JOBTAB_KIND_MAX));
+    }
     return key;
 }
 

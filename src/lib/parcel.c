@@ -5,7 +5,8 @@
  */
 #include "parcel.h"
 
-#include <stdio.h>
+#include "text.h"
+
 #include <string.h>
 
 #define HEAD offsetof(struct jobtab_op, job) /* inputs come first */
@@ -162,7 +163,7 @@ void parcel_answer(const struct jobtab_op *op, struct answer *answer)
     answer->repeated = op->repeated;
     answer->id = op->id;
     answer->token = op->token;
-    snprintf(answer->why, sizeof answer->why, "%s", op->why);
+    text_copy(answer->why, sizeof answer->why, op->why);
 }
 
 void parcel_accept(const struct answer *answer, struct jobtab_op *op)
@@ -171,7 +172,7 @@ void parcel_accept(const struct answer *answer, struct jobtab_op *op)
     op->repeated = answer->repeated;
     op->id = answer->id;
     op->token = answer->token;
-    snprintf(op->why, sizeof op->why, "%s", answer->why);
+    text_copy(op->why, sizeof op->why, answer->why);
     if (op->job && memcmp(&answer->job.id, &nobody, sizeof nobody) != 0)
         *op->job = answer->job;
 }

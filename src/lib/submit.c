@@ -3,9 +3,9 @@
 #include "id.h"
 #include "json_scan.h"
 #include "state.h"
+#include "text.h"
 #include "verbs.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Finished jobs that one submit may evict to make room. */
@@ -151,9 +151,9 @@ static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
     memset(record, 0, sizeof *record);
     job->id = id_next(&edit->totals.last_id, edit->now);
     edit->totals.last_id = job->id;
-    snprintf(job->kind, sizeof job->kind, "%s", submit->kind);
+    text_copy(job->kind, sizeof job->kind, submit->kind);
     if (submit->key)
-        snprintf(job->key, sizeof job->key, "%s", submit->key);
+        text_copy(job->key, sizeof job->key, submit->key);
     job->priority = submit->priority;
     job->max_attempts = submit->max_attempts ? submit->max_attempts : policy->max_attempts;
     job->max_crashes = submit->max_crashes ? submit->max_crashes : policy->max_crashes;
@@ -184,7 +184,7 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
                     submit->params_size, (unsigned long long)edit->settings.params_max);
     rc = make_room(edit);
     if (!rc)
-        rc = table_policy(edit->txn, submit->kind, &policy);
+        rc = edit_policy(edit, submit->kind, &policy);
     if (rc)
         return rc;
     fill_record(edit, submit, &policy, &record);
