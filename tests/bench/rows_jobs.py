@@ -8,7 +8,6 @@ from rows_http import PARAMS
 from rows_queue import jobs_bullmq
 
 CHILDREN = 64
-AT_ONCE = 4
 SPAWNED = 600   # in a second of measuring, about
 PAUSE = "2"     # ms between two jobs on an idle daemon
 WARM_UP = 1000  # jobs before those that count: every child has had one
@@ -43,15 +42,32 @@ def jobs_warm(bench, folder):
                     WARM_UP)
 
 
-def jobs_spawned(bench, folder):
-    kinds = f'kind "noop" {{ command = {{"/bin/true"}}  concurrency = {AT_ONCE} }}'
-    return measured(bench, folder, "noop", kinds, 60, int(SPAWNED * bench.seconds), 2 * AT_ONCE)
+def jobs_spawned(at_once):
+    def measure(bench, folder):
+        kinds = f'kind "noop" {{ command = {{"/bin/true"}}  concurrency = {at_once} }}'
+        return measured(bench, folder, "noop", kinds, 60, int(SPAWNED * bench.seconds), 2 * at_once)
+    return measure
 
 
-def bare_spawn(bench, _):
-    said = bench.run([bench.program("tests/bench/jobs"), "spawn", "/bin/true",
-                      str(int(SPAWNED * bench.seconds)), str(AT_ONCE)]).json
-    return Sample(said["rate"], "jobs/s")
+def bare_spawn(at_once):
+    def measure(bench, _):
+        said = bench.run([bench.program("tests/bench/jobs"), "spawn", "/bin/true",
+                          str(int(SPAWNED * bench.seconds)), str(at_once)]).json
+        return Sample(said["rate"], "jobs/s")
+    return measure
+
+
+def spawned_row(at_once, forms):
+    return Row(
+        f"jobs-spawned-{at_once}", f"jobs end to end, one /bin/true each, {at_once} at once",
+        sides=[
+            Side("jobtabd", jobs_spawned(at_once),
+                 f"{peers.jobtabd_told(1)}; concurrency = {at_once}; parameters, result, log and "
+                 "progress over pipes as always"),
+            Side("posix_spawn", bare_spawn(at_once), "posix_spawn and waitpid, nothing is kept"),
+        ],
+        goals=[Goal("jobtabd", "posix_spawn", at_least=0.8)],
+        forms=forms)
 
 
 def first_instruction(bench, folder):
@@ -85,14 +101,8 @@ ROWS = [
                  packages=("redis-server",)),
         ],
         goals=[Goal("jobtabd", "BullMQ", at_least=3)]),
-    Row("jobs-spawned", f"jobs end to end, one /bin/true each, {AT_ONCE} at once",
-        sides=[
-            Side("jobtabd", jobs_spawned,
-                 f"{peers.jobtabd_told(1)}; concurrency = {AT_ONCE}, parameters, result, log and "
-                 "progress over pipes as always"),
-            Side("posix_spawn", bare_spawn, "posix_spawn and waitpid, nothing is kept"),
-        ],
-        goals=[Goal("jobtabd", "posix_spawn", at_least=0.8)]),
+    spawned_row(16, frozenset({"short", "long"})),
+    *(spawned_row(at_once, frozenset({"long"})) for at_once in (1, 4, 64)),
     Row("jobs-first", "POST /run to the child's first instruction, idle daemon, a warm child, p99",
         sides=[
             Side("jobtabd", first_instruction, f"{peers.jobtabd_told(1)}; 2 warm children"),
