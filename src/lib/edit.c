@@ -212,17 +212,14 @@ static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
 static void trim_changes(struct edit *edit)
 {
     struct slice key, value;
+    int n = 0;
 
     struct store_cursor *cursor = store_cursor(edit->txn, STORE_CHANGES);
     bool found = store_seek(cursor, (struct slice){0}, &key, &value);
-    uint64_t oldest = found ? key_version_of(key) : 0;
+    while (found && n++ < 2 * EDIT_TRIM &&
+           key_version_of(key) + EDIT_CHANGES <= edit->totals.sequence)
+        found = store_delete_next(cursor, &key, &value);
     store_cursor_end(cursor);
-    if (!oldest)
-        return;
-    for (int n = 0; n < 2 * EDIT_TRIM && oldest + EDIT_CHANGES <= edit->totals.sequence; n++) {
-        struct key old = key_version(oldest++);
-        store_delete(edit->txn, STORE_CHANGES, key_slice(&old));
-    }
 }
 
 static void note_change(struct edit *edit, const struct jobtab_job *job)

@@ -637,6 +637,17 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
     return move(cursor, key, value, MDB_PREV);
 }
 
+bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value)
+{
+    if (!cursor || cursor->txn->error)
+        return false;
+    cursor->txn->dirty = true;
+    int rc = mdb_cursor_del(cursor->lmdb, 0);
+    if (rc)
+        store_fail(cursor->txn, translate(rc, "cannot delete what a cursor stands on"));
+    return !rc && move(cursor, key, value, MDB_NEXT); /* LMDB knows that it stands there already */
+}
+
 /* ---------------------------------------------------------------- maintenance */
 
 static uint64_t pages_of(const MDB_stat *stat)

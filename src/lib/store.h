@@ -83,6 +83,8 @@ bool store_seek_below(struct store_cursor *cursor, struct slice key, struct slic
                       struct slice *value);
 bool store_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice *value);
+/* Delete the entry that the cursor stands on, and go to the next. */
+bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
 /* Bytes of the pages that hold something, as the transaction has them, of the store_size there may be.
  * While the file has never been larger than `precise_above`, its size is the answer. */
