@@ -241,8 +241,8 @@ static void scan(size_t n)
 
 static void make_body(void)
 {
-    size_t at = (size_t)snprintf(body, sizeof body, "{\"kind\":\"validate\",\"params\":%s,\"all\":[",
-                                 params);
+    size_t at = (size_t)snprintf(body, sizeof body,
+                                 "{\"kind\":\"validate\",\"params\":%s,\"all\":[", params);
 
     for (unsigned i = 0; at < sizeof body - 60; i++)
         at += (size_t)snprintf(body + at, sizeof body - at, "{\"n\":%u,\"x\":-1.5e3},", i % 10);
@@ -276,7 +276,8 @@ static void check_prices(size_t n)
 
 /* ----------------------------------------------------------------- the paths */
 
-/* In this order: each finds what those before it left. `times` is a multiple of 5, for the control. */
+/* In this order: each finds what those before it left. `times` is a multiple of 5, for the
+ * control. */
 static const struct path {
     const char *name;
     void (*run)(size_t n);

@@ -36,8 +36,8 @@ ROWS = 20000  # as counts.c expects
 # Every x86-64 has SSE2; with these off glibc takes the functions made for it, on any processor.
 # With them figures differ by up to 5 %, and memset by more: valgrind counts each step of rep stosb.
 TUNABLES = "glibc.cpu.hwcaps=" + ",".join(
-    "-" + name for name in ("AVX512F", "AVX512VL", "AVX512BW", "AVX2", "AVX", "BMI1", "BMI2", "LZCNT",
-                            "MOVBE", "RTM", "SSE4_2", "SSE4_1", "SSSE3", "ERMS", "FSRM", "POPCNT",
+    "-" + name for name in ("AVX512F", "AVX512VL", "AVX512BW", "AVX2", "AVX", "BMI1", "BMI2",
+                            "LZCNT", "MOVBE", "RTM", "SSE4_2", "SSE4_1", "SSSE3", "ERMS", "FSRM", "POPCNT",
                             "AVX_Fast_Unaligned_Load", "Fast_Unaligned_Copy", "Slow_BSF"))
 EXPLAIN = """\
 # Instructions an operation, by tests/bench/counts.c under callgrind. `make counts` compares,
@@ -74,7 +74,8 @@ class Run:
         got = subprocess.run(
             ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
              f"--callgrind-out-file={folder}/out", driver, f"{folder}/table", prices, *arguments],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=250)
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=250)
         if got.returncode != 0:
             die(f"{driver} failed under valgrind:\n{got.stdout}")
         operations = re.findall(r"^([\w-]+) (\d+)$", got.stdout, re.M)

@@ -40,8 +40,8 @@ struct crew {
     struct member members[CREW_MAX];
 };
 
-/* Fork `n` processes. Each calls open_it, waits for the others, then calls operation again and again
- * for `seconds` after a warm-up; what began before or ended after is not counted. Prints nothing. */
+/* Fork `n` processes. Each calls open_it, waits for the others, then calls operation again and
+ * again for `seconds` after a warm-up; what began before or ended after is not counted. */
 struct crew_work {
     void *(*open_it)(const char *dir, size_t index, struct member *self);
     void (*operation)(void *opened, struct member *self);

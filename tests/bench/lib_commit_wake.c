@@ -3,8 +3,8 @@
  *
  *   lib_commit_wake DIR SECONDS PAUSE_MS
  *
- * One process puts a value of 300 bytes into a plain LMDB database in DIR (made), commits, and wakes
- * another process that waits on a futex; from before the commit to the other's first instruction
+ * One process puts a value of 300 bytes into a plain LMDB database in DIR (made), commits, and
+ * wakes another that waits on a futex; from before the commit to the other's first instruction
  * after its wait is one sample. Between two samples there is a pause, in which all are asleep as in
  * an idle daemon. Prints one line of JSON. */
 #include "config.h"

@@ -2,10 +2,10 @@
  *
  *   lib_get jobtab|mdb TABLE READS SECONDS
  *
- * READS of them share a snapshot. `jobtab` is jobtab_get: the record found, every field of it decoded
- * and copied out; between jobtab_hold and jobtab_rest when READS is above 1. `mdb` is the least that
- * any reader of the same file can do: renew a transaction, mdb_get of the same record in the same
- * database and copy its bytes out, READS times, reset.
+ * READS of them share a snapshot. `jobtab` is jobtab_get: the record found, every field of it
+ * decoded and copied out; between jobtab_hold and jobtab_rest when READS is above 1. `mdb` is the
+ * least that any reader of the same file can do: renew a transaction, mdb_get of the same record in
+ * the same database and copy its bytes out, READS times, reset.
  *
  * Prints one line of JSON: nanoseconds a read, the median of slices, so that another process on the
  * same core does not count. */
@@ -87,7 +87,7 @@ static void get_plain(const struct jobtab_id *id)
     if (value.mv_size > sizeof copy)
         die("a record of %zu bytes", value.mv_size);
     memcpy(copy, value.mv_data, value.mv_size);
-    __asm__ volatile("" : : "r"(copy) : "memory"); /* the copy is used, for all the compiler knows */
+    __asm__ volatile("" : : "r"(copy) : "memory"); /* for all the compiler knows, it is used */
 }
 
 /* Before libjobtab opens the table in this process: LMDB allows one open a process. */

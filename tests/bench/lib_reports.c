@@ -2,13 +2,12 @@
  *
  *   lib_reports jobtab|mdb|mdb-feed DIR PROCESSES SECONDS
  *
- * DIR is empty. Both make a table there in which JOBS jobs run, whatever PROCESSES is. `jobtab`: each
- * process claims a job of its own and reports on it, one report after the other; in the end
- * the table must show the last report of each. `mdb`: each process overwrites, one commit at a time, one
- * value of a plain LMDB database that holds what the table's `running` holds. Nothing else is
- * written there: the table's change feed and totals are what the library gives on top. `mdb-feed`
- * appends each change to a second database, too, as any table must whose readers are to learn what
- * changed.
+ * DIR is empty. All make a table there in which JOBS jobs run, whatever PROCESSES is. `jobtab`:
+ * each process claims a job of its own and reports on it, one report after the other; in the end
+ * the table must show the last report of each. `mdb`: each process overwrites, one commit at a
+ * time, one value of a plain LMDB database that holds what the table's `running` holds. Nothing
+ * else is written there: the change feed is what the library gives on top. `mdb-feed` appends each
+ * change to a second database, too, as any table must whose readers are to learn what changed.
  *
  * Prints one line of JSON. */
 #include "config.h"
