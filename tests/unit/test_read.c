@@ -131,15 +131,16 @@ static void the_version_of_a_running_job_moves_with_its_reports(void **state)
 static int cancel_elsewhere(void *context)
 {
     struct fixture *f = context;
+    struct jobtab *own;
     struct jobtab_job job;
     size_t n = 1;
     bool more;
 
-    jobtab_close(f->table);
-    if (jobtab_open(f->dir, NULL, &f->table) ||
-        jobtab_list(f->table, NULL, &job, &n, NULL, &more))
+    if (jobtab_open(f->dir, NULL, &own) || jobtab_list(own, NULL, &job, &n, NULL, &more))
         return 1;
-    return jobtab_cancel(f->table, &job.id, NULL);
+    int rc = jobtab_cancel(own, &job.id, NULL);
+    jobtab_close(own);
+    return rc;
 }
 
 static void *retry_elsewhere(void *context)
