@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "futex.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -189,6 +190,14 @@ static bool try_lead(struct queue *queue, const struct slot *own)
     return true;
 }
 
+static void end_process(pid_t pid, int fd)
+{
+    if (fd < 0)
+        kill(pid, SIGKILL);
+    else
+        syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+}
+
 /* A leader that somebody stopped (SIGSTOP, a debugger) would stop all writers for ever. One that has led for
  * long and is found stopped twice is ended: the kernel then gives the lock to the next, and what
  * it had not committed is done by others. One that is slow, or waits for the disk, is left alone. */
@@ -203,15 +212,17 @@ static void end_stopped_leader(struct queue *queue)
         return; /* nobody is suspect, or somebody looks already */
     int32_t pid = process_of(thread);
     int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    if (fd < 0)
+    if (fd < 0 && (pid == 0 || errno != ENOSYS))
         return; /* it has died: the lock is on its way */
-    /* It has the turn after we have a hold of the process: its number is nobody else's yet. */
+    /* It has the turn after we have a hold of the process: its number is nobody else's yet. Without such
+     * a hold (a kernel before 5.3, valgrind) the look is as near to the end as it can be. */
     if (thread_stopped(thread) && turn_holder(&queue->turn) == thread) {
         if (atomic_load(&queue->suspect) == since)
-            syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+            end_process(pid, fd);
         atomic_store(&queue->suspect, since);
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* Without a slot to be called by. */
