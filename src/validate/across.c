@@ -83,30 +83,32 @@ static void report_deviations(struct across *a, double median, size_t n)
 
 /* How far each is from the median of all that can be used. When neither the lowest nor the highest
  * is too far, none is: rounding keeps the order. */
-static void check_deviation(struct across *a, size_t n)
+static void check_deviation(struct across *a)
 {
-    const double *prices = a->prices;
+    size_t n = a->n_prices;
     sort_prices(a->prices, n);
-    double median = n % 2 == 1 ? prices[n / 2] : (prices[n / 2 - 1] + prices[n / 2]) / 2;
-    if (deviates(a, prices[0], median) || deviates(a, prices[n - 1], median))
+    double median = n % 2 == 1 ? a->prices[n / 2]
+                               : (a->prices[n / 2 - 1] + a->prices[n / 2]) / 2;
+    if (deviates(a, a->lowest, median) || deviates(a, a->highest, median))
         report_deviations(a, median, n);
 }
 
 static void end_group(struct across *a)
 {
-    size_t n = 0, wanted = a->params->min_sources;
-    for (size_t i = 0; i < a->n_quotes; i++)
-        if (a->quotes[i].price > 0)
-            a->prices[n++] = a->quotes[i].price;
+    size_t n = a->n_prices, wanted = a->params->min_sources;
     if (a->n_quotes > 0 && wanted > 1 && n < wanted) {
         char when[SCAN_TIME_TEXT];
         scan_time_text(a->time, when);
         report_add(a->report, a->symbols, RULE_MIN_SOURCES, a->quotes[0].place, a->symbol,
                    "%s at %s: %zu of the %zu sources wanted", name_of(a), when, n, wanted);
-    } else if (n > 1 && a->params->max_deviation_bps.on) {
-        check_deviation(a, n);
+    } else if (n > 1 && a->params->max_deviation_bps.on && deviates(a, a->highest, a->lowest)) {
+        /* Else none can: the median is no lower than the lowest, and no further from any. */
+        check_deviation(a);
     }
     a->n_quotes = 0;
+    a->n_prices = 0;
+    a->lowest = INFINITY;
+    a->highest = 0;
 }
 
 /* --------------------------------------------------------------------- steps */
@@ -184,7 +186,14 @@ static int take_row(struct across *a, const struct row *row, struct fault *fault
         return 0;
     }
     a->quotes[a->n_quotes++] = quote;
-    return quote.price > 0 ? add_step(a, &quote, fault) : 0;
+    if (!(quote.price > 0))
+        return 0;
+    a->prices[a->n_prices++] = quote.price;
+    if (quote.price < a->lowest)
+        a->lowest = quote.price;
+    if (quote.price > a->highest)
+        a->highest = quote.price;
+    return add_step(a, &quote, fault);
 }
 
 static bool go_on(void *context)
@@ -224,6 +233,7 @@ int across_init(struct across *a, const struct params *params, size_t n_sources,
         .report = report,
         .go_on = ask,
         .context = context,
+        .lowest = INFINITY,
         .quotes = calloc(n_sources, sizeof *a->quotes),
         .prices = calloc(n_sources, sizeof *a->prices),
         .last = calloc(n_sources, sizeof *a->last),

@@ -23,7 +23,9 @@ struct across {
     int64_t time;
     struct across_quote *quotes; /* of the group, by source; room for one of each */
     size_t n_quotes;
-    double *prices;           /* room for one of each source */
+    double *prices; /* of those that can be used; room for one of each source */
+    size_t n_prices;
+    double lowest, highest;
     struct across_last *last; /* by source */
     double median, mad;
 };

@@ -249,13 +249,24 @@ static int more_of_one(struct rows *rows, struct fault *fault)
     return 0;
 }
 
+/* By symbol and time alone. */
+static inline bool is_key_before(const struct row *a, const struct row *b)
+{
+    return (a->at ^ b->at) >> REPORT_PLACE_BITS != 0 ? a->at < b->at : a->time < b->time;
+}
+
+static inline bool is_key(const struct row *a, const struct row *b)
+{
+    return a->time == b->time && (a->at ^ b->at) >> REPORT_PLACE_BITS == 0;
+}
+
 /* The lowest symbol and time that any of them is at. False: all are at their end. */
 static bool lowest_key(struct rows *rows)
 {
     const struct row *lowest = NULL;
     for (size_t i = 0; i < rows->n_merge; i++) {
         const struct rows_run *run = rows->merge[i];
-        if (run->next != run->end && (lowest == NULL || is_before(run->next, lowest)))
+        if (run->next != run->end && (lowest == NULL || is_key_before(run->next, lowest)))
             lowest = run->next;
     }
     if (lowest != NULL)
@@ -267,27 +278,25 @@ static bool lowest_key(struct rows *rows)
  * places, and so are the runs. */
 static int more_of_few(struct rows *rows, struct fault *fault)
 {
-    size_t n = 0;
-    for (;;) {
-        int64_t time = rows->key.time;
-        uint32_t symbol = row_symbol(&rows->key);
-        while (rows->turn < rows->n_merge) {
-            struct rows_run *run = rows->merge[rows->turn];
-            int has = has_next(rows, run, fault);
+    size_t n = 0, n_merge = rows->n_merge, turn = rows->turn;
+    do {
+        struct row key = rows->key;
+        for (; turn < n_merge; turn++) {
+            struct rows_run *run = rows->merge[turn];
+            int has;
+            while ((has = has_next(rows, run, fault)) > 0 && is_key(run->next, &key)) {
+                if (n == ROWS_MERGED)
+                    goto out;
+                rows->merged[n++] = *run->next++;
+            }
             if (has < 0)
                 return -1;
-            if (!has || run->next->time != time || row_symbol(run->next) != symbol)
-                rows->turn++;
-            else if (n < ROWS_MERGED)
-                rows->merged[n++] = *run->next++;
-            else
-                goto out;
         }
-        if (!lowest_key(rows))
-            break;
-        rows->turn = 0;
-    }
+        turn = 0;
+    } while (lowest_key(rows));
+    turn = n_merge;
 out:
+    rows->turn = turn;
     rows->ready = rows->merged;
     rows->ready_end = rows->merged + n;
     return 0;
