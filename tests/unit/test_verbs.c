@@ -655,6 +655,38 @@ static void each_operation_has_its_own_result(void **state)
     assert_sound(f);
 }
 
+/* A warm child's call. The end that is refused keeps nobody from the next job. */
+static void one_call_ends_a_job_and_claims_the_next(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job first = submit(f, "k"), second = submit(f, "k");
+    struct jobtab_op ops[2] = {
+        {.verb = JOBTAB_FINISH, .finish = {.outcome = JOBTAB_SUCCEEDED}},
+        {.verb = JOBTAB_CLAIM, .claim = {.kind = "k"}},
+    };
+
+    ops[0].id = claim(f, "k", &ops[0].token).id;
+    assert_memory_equal(&ops[0].id, &first.id, sizeof first.id);
+    assert_ok(jobtab_apply(f->table, ops, 2));
+    assert_ok(ops[0].result);
+    assert_ok(ops[1].result);
+    assert_memory_equal(&ops[1].id, &second.id, sizeof second.id);
+    assert_int_equal(get(f, &first.id).state, JOBTAB_COMPLETED);
+    assert_int_equal(get(f, &second.id).state, JOBTAB_RUNNING);
+
+    struct jobtab_job third = submit(f, "k");
+    assert_ok(jobtab_apply(f->table, ops, 2)); /* the first job again: it is over */
+    assert_int_equal(ops[0].result, JOBTAB_STALE);
+    assert_ok(ops[1].result);
+    assert_memory_equal(&ops[1].id, &third.id, sizeof third.id);
+    ops[0].id = ops[1].id;
+    ops[0].token = ops[1].token;
+    assert_ok(jobtab_apply(f->table, ops, 2));
+    assert_ok(ops[0].result);
+    assert_int_equal(ops[1].result, JOBTAB_EMPTY);
+    assert_sound(f);
+}
+
 static void too_many_operations_are_refused_as_a_whole(void **state)
 {
     struct fixture *f = *state;
@@ -770,6 +802,7 @@ int main(void)
         WITH_TABLE(retry_starts_a_failed_or_cancelled_job_over),
         WITH_TABLE(a_deleted_job_leaves_nothing_behind),
         WITH_TABLE(each_operation_has_its_own_result),
+        WITH_TABLE(one_call_ends_a_job_and_claims_the_next),
         WITH_TABLE(too_many_operations_are_refused_as_a_whole),
         WITH_TABLE(random_operations_keep_the_table_sound),
     };
