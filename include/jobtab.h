@@ -343,8 +343,8 @@ int jobtab_delete(struct jobtab *table, const struct jobtab_id *id);
 int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job);
 
 /* Let this thread's reads share one snapshot, from the first of them until jobtab_rest. Each looks
- * whether it is still the newest, and takes another if not: what it shows is as new as ever, at
- * half the price. Meant for reads that follow each other, as in one turn of an event loop. While a
+ * whether it is still the newest, and takes another if not: what it shows is as new as ever, for
+ * a quarter less. Meant for reads that follow each other, as in one turn of an event loop. While a
  * snapshot is held, space that changes free is not used again: rest before you wait for anything
  * else. Calls that change the table or wait for it let go by themselves. A thread that ends, or
  * a handle that is closed, must hold nothing. JOBTAB_BUSY: the thread holds another table. */
