@@ -30,14 +30,14 @@ struct across {
     double median, mad;
 };
 
-/* All but n_sources is the caller's, and stays. 0, or -1 with *fault; across_free in either case. */
+/* What is passed stays the caller's. 0, or -1 with *fault; across_free in either case. */
 int across_init(struct across *across, const struct params *params, size_t n_sources,
                 struct symbols *symbols, struct report *report,
                 bool (*go_on)(uint64_t done, uint64_t total, void *context), void *context,
                 struct fault *fault);
 
-/* Sort the rows and report what breaks a rule among them. All rows of a symbol must be there. May be
- * called again, for other symbols. 0, or -1 with *fault. */
+/* Sort the rows and report what breaks a rule among them. All rows of a symbol must be there. May
+ * be called again, for other symbols. 0, or -1 with *fault. */
 int across_check(struct across *across, struct rows *rows, struct fault *fault);
 
 void across_free(struct across *across);

@@ -47,8 +47,8 @@ int feed_open(struct feed *feed, struct feed_common *common, int root, const cha
 /* Go on to the next row with symbol and time, or to the end. 0, or -1 with *fault. */
 int feed_next(struct feed *feed, struct fault *fault);
 
-/* Give the row found, and all that follow it with the same symbol, to `rows`, judged by their order in
- * time; go on to the first with another symbol, or to the end. 0, or -1 with *fault. */
+/* Give the row found, and all that follow it with the same symbol, to `rows`, judged by their order
+ * in time; go on to the first with another symbol, or to the end. 0, or -1 with *fault. */
 int feed_take(struct feed *feed, struct rows *rows, struct fault *fault);
 
 void feed_close(struct feed *feed);

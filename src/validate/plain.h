@@ -58,7 +58,8 @@ static inline int plain_clock(const char *text)
     uint64_t left;
     memcpy(&left, text, sizeof left);
     left = le64toh(left) ^ UINT64_C(0x30303a30303a3030);
-    uint64_t no_digits = (left | (left + UINT64_C(0x7676767676767676))) & UINT64_C(0x8080808080808080);
+    uint64_t over_9 = left | (left + UINT64_C(0x7676767676767676));
+    uint64_t no_digits = over_9 & UINT64_C(0x8080808080808080);
     uint64_t no_colons = left & UINT64_C(0x0000ff0000ff0000);
     uint64_t parts = left * 10 + (left >> 8);
     unsigned hours = parts & 0xff, minutes = parts >> 24 & 0xff, seconds = parts >> 48 & 0xff;

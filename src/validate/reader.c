@@ -3,8 +3,9 @@
  * libcsv knows quotes. Most lines have none, and those are split right where they lie, which is
  * many times as fast: a line behind the header that begins a row, ends within the piece at hand,
  * is no longer than a field may be, and holds neither a quote nor a stray CR. All else is given to
- * libcsv. In a split line a field of the usual shape is read in one go with its end; others have
- * their end looked for first. Fuzzing and a test hold the one way against the other. */
+ * libcsv. In a split line a field of the usual shape (plain.h) is read in one go with its end;
+ * others have their end looked for first. Lines that are no more than the next time and price of a
+ * symbol are read many at once (reader_ticks). Fuzzing and a test hold all this against libcsv. */
 #include "config.h"
 
 #include "reader.h"

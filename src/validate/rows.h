@@ -72,7 +72,7 @@ static inline uint64_t rows_total(const struct rows *rows)
 int rows_init(struct rows *rows, size_t max_held, struct fault *fault);
 /* Rows come in the order of their places. */
 int rows_add(struct rows *rows, const struct row *row, struct fault *fault);
-/* The same for a row that follows the last one added: of the same symbol, and no earlier in time. */
+/* The same for a row that follows the last one added: of its symbol, and no earlier in time. */
 static inline int rows_follow(struct rows *rows, const struct row *row, struct fault *fault)
 {
     if (rows->n == 0 || rows->n == rows->max_held)

@@ -152,8 +152,8 @@ static int narrow(struct steps *steps, const struct measure *measure, struct ran
     return 0;
 }
 
-/* Put those below the pivot, or those not above it, first, and count them. Without branches: where a
- * step belongs is chance, which no processor guesses. */
+/* Put those below the pivot, or those not above it, first, and count them. Without branches: where
+ * a step belongs is chance, which no processor guesses. */
 static inline size_t partition(double *values, size_t n, double pivot, bool equal_too)
 {
     size_t first = 0;
@@ -223,8 +223,8 @@ static inline size_t gather(const struct steps *steps, const struct measure *mea
     return n;
 }
 
-/* When all steps are held: scratch gets those among which the rank lies, and the rank before it when
- * there is one. Returns how many; *rank becomes the rank among them. */
+/* When all steps are held: scratch gets those among which the rank lies, and the rank before it
+ * when there is one. Returns how many; *rank becomes the rank among them. */
 static size_t gather_held(struct steps *steps, const struct measure *measure, uint64_t *rank)
 {
     double low = -INFINITY, high = INFINITY;
@@ -238,8 +238,8 @@ static size_t gather_held(struct steps *steps, const struct measure *measure, ui
     return n;
 }
 
-/* When they are not: the same but for the rank before, which may be missing. Nothing is gathered when
- * there are more equal values than scratch has room for; *value is that value then. */
+/* When they are not: the same but for the rank before, which may be missing. Nothing is gathered
+ * when there are more equal values than scratch has room for; *value is that value then. */
 static int gather_all(struct steps *steps, const struct measure *measure, uint64_t *rank,
                       size_t *gathered, double *value, struct fault *fault)
 {

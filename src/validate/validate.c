@@ -116,7 +116,7 @@ static int open_feed(struct validation *v, size_t source, struct feed *feed, cha
 
 /* ------------------------------------------------------------------- in step */
 
-/* Of those that feeds are at, the symbol with the lowest name. False: all feeds are at their end. */
+/* Of those that feeds are at, the symbol with the lowest name. False: all are at their end. */
 static bool lowest_symbol(const struct validation *v, uint32_t *lowest)
 {
     const char *lowest_name = NULL;

@@ -2,9 +2,9 @@
 """Write three sources of prices: prices.py FOLDER BYTES
 
 Rows of symbol, timestamp, price and volume, ordered by symbol and by time, a minute apart; all
-sources have the same symbols and times and prices within a cent of each other. In the first there
-is something wrong: a decimal slip, a row twice, two rows swapped, a price of zero and one that is no
-number. The same BYTES give the same files."""
+sources have the same symbols and times, and prices a cent or two from each other. In the first
+there is something wrong: a decimal slip, a row twice, two rows swapped, a price of zero and one that is
+no number. The same BYTES give the same files."""
 import datetime
 import os
 import random

@@ -1,5 +1,5 @@
-"""A price validation from the submit to its stored result, against reading the same bytes at all and
-against the same checks in awk and in pandas. The sources are in the page cache."""
+"""A price validation from the submit to its stored result, against reading the same bytes at all
+and against the same checks in awk and in pandas. The sources are in the page cache."""
 import json
 import os
 import time

@@ -1,11 +1,12 @@
-# validate.awk - the checks of jobtab-validate, as one would write them in awk for prices of this shape:
+# validate.awk - the checks of jobtab-validate, as one would write them in awk for such prices:
 #
 #   awk -f validate.awk exchange.csv vendor.csv broker.csv
 #
-# Sources have a header and rows of symbol, timestamp, price, ordered by symbol and time. They are read
-# side by side, symbol by symbol, so that what is held are the rows of one symbol; that is faster than
-# to hold all. Times are all of one form, so that they compare as text. Rows that are out of order in
-# time are found, but only one place out of it. Prints how often each rule was broken.
+# Sources have a header and rows of symbol, timestamp, price, ordered by symbol and time. They are
+# read side by side, symbol by symbol, so that what is held are the rows of one symbol; that is
+# faster than to hold all. Times are all of one form, so that they compare as text. Rows that are
+# out of order in time are found, but only one place out of it. Prints how often each rule was
+# broken.
 
 BEGIN {
     FS = ","

@@ -1,7 +1,7 @@
 /* fuzz_csv.c - a source of prices, in pieces of any size.
  *
- * The first two bytes of the input are the size of the pieces. Whole lines take the reader's own way,
- * pieces of lines libcsv's: both must give the same rows.
+ * The first two bytes of the input are the size of the pieces. Whole lines take the reader's own
+ * ways, pieces of lines libcsv's: both must give the same rows.
  */
 #include "fuzz.h"
 
@@ -39,7 +39,29 @@ static void see(struct seen *seen, const struct reader_row *row)
     }
 }
 
-static int read_in_pieces(const char *bytes, size_t size, size_t piece, struct seen *seen)
+/* The rows that follow one, as far as reader_ticks takes them. */
+static void see_ticks(struct seen *seen, struct reader *reader)
+{
+    struct reader_tick ticks[3];
+    struct reader_row row = reader->row;
+    size_t n;
+
+    do {
+        n = reader_ticks(reader, ticks, 3);
+        for (size_t i = 0; i < n; i++) {
+            HOLDS(ticks[i].price > 0);
+            row.line = ticks[i].line;
+            row.same_symbol = true;
+            row.fields[COLUMN_TIME].state = row.fields[COLUMN_PRICE].state = FIELD_READ;
+            row.fields[COLUMN_TIME].time = ticks[i].time;
+            row.fields[COLUMN_PRICE].number = ticks[i].price;
+            see(seen, &row);
+        }
+    } while (n == 3);
+}
+
+static int read_in_pieces(const char *bytes, size_t size, size_t piece, bool ticks,
+                          struct seen *seen)
 {
     static struct reader reader;
     enum reader_step step = READER_MORE;
@@ -50,8 +72,11 @@ static int read_in_pieces(const char *bytes, size_t size, size_t piece, struct s
         size_t part = size - at < piece ? size - at : piece;
         char *copy = fuzz_text((const uint8_t *)bytes + at, part);
         reader_feed(&reader, copy, part);
-        while ((step = reader_next(&reader)) == READER_ROW)
+        while ((step = reader_next(&reader)) == READER_ROW) {
             see(seen, &reader.row);
+            if (ticks)
+                see_ticks(seen, &reader);
+        }
         free(copy);
     }
     if (step != READER_FAILED && (step = reader_end(&reader)) == READER_ROW)
@@ -70,8 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const char *bytes = (const char *)data + 2;
     size_t piece = (size_t)data[0] + (size_t)(data[1] & 3) * 256 + 1;
-    int failed = read_in_pieces(bytes, size - 2, size - 2, &whole);
-    HOLDS(read_in_pieces(bytes, size - 2, piece, &pieces) == failed);
+    int failed = read_in_pieces(bytes, size - 2, size - 2, true, &whole);
+    HOLDS(read_in_pieces(bytes, size - 2, piece, false, &pieces) == failed);
     HOLDS(whole.rows == pieces.rows);
     HOLDS(whole.sum == pieces.sum);
     return 0;

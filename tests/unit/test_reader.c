@@ -49,7 +49,20 @@ static void see(struct seen *seen, const struct reader_row *row)
     seen->text[seen->size] = '\0';
 }
 
-/* In pieces of `piece` bytes. */
+/* The rows that follow one, as far as they are ticks. */
+static void see_ticks(struct seen *seen, struct reader *reader)
+{
+    struct reader_row row = reader->row;
+    struct reader_tick tick;
+    while (reader_ticks(reader, &tick, 1) == 1) {
+        row.line = tick.line;
+        row.fields[COLUMN_TIME] = (struct reader_field){.state = FIELD_READ, .time = tick.time};
+        row.fields[COLUMN_PRICE] = (struct reader_field){.state = FIELD_READ, .number = tick.price};
+        see(seen, &row);
+    }
+}
+
+/* In pieces of `piece` bytes; all at once, it takes ticks as such. */
 static void read_in(struct seen *seen, const char *data, size_t size, size_t piece)
 {
     struct reader reader;
@@ -77,6 +90,8 @@ static void read_in(struct seen *seen, const char *data, size_t size, size_t pie
         symbol_size = row->symbol_size;
         memcpy(symbol, row->symbol, symbol_size);
         see(seen, row);
+        if (piece >= size)
+            see_ticks(seen, &reader);
     }
     assert_int_equal(step == READER_FAILED, reader.error[0] != '\0');
     strcpy(seen->error, reader.error);
