@@ -81,12 +81,44 @@ int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *polic
     return JOBTAB_OK;
 }
 
+/* -------------------------------------------------------------------- the feed */
+
+/* Drop what the feed has too many of; at most twice what is added meanwhile, should it be much. */
+static void trim_changes(struct edit *edit)
+{
+    struct slice key, value;
+    int n = 0;
+
+    struct store_cursor *cursor = store_cursor(edit->txn, STORE_CHANGES);
+    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
+    while (found && n++ < 2 * EDIT_TRIM &&
+           key_version_of(key) + EDIT_CHANGES <= edit->totals.sequence)
+        found = store_delete_next(cursor, &key, &value);
+    store_cursor_end(cursor);
+}
+
+/* Append the run of changes that ends with version `last`. */
+static void put_run(struct edit *edit, uint64_t last)
+{
+    struct key key = key_version(last);
+
+    store_append(edit->txn, STORE_CHANGES, key_slice(&key),
+                 (struct slice){.data = edit->run, .size = edit->n_run * sizeof edit->run[0]});
+    if (last / EDIT_TRIM != (last - edit->n_run) / EDIT_TRIM)
+        trim_changes(edit);
+    edit->n_run = 0;
+}
+
+/* ------------------------------------------------------------------ the end of it */
+
 /* Totals and counts go in once, at the end. The sequence alone is no reason: the feed has it, and a
  * commit of reports has a page less to write. */
 static void flush(struct edit *edit)
 {
     struct image image;
 
+    if (edit->n_run)
+        put_run(edit, edit->totals.sequence);
     edit->before.sequence = edit->totals.sequence;
     if (memcmp(&edit->totals, &edit->before, sizeof edit->totals) != 0) {
         totals_encode(&edit->totals, &image);
@@ -196,7 +228,7 @@ static void index_job(struct edit *edit, const struct record *record, const stru
 }
 
 /* Every change takes the next number of the table's one sequence, which is the job's version and
- * the key in the feed. */
+ * counts in the feed. */
 static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
 {
     job->version = ++edit->totals.sequence;
@@ -208,31 +240,13 @@ static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
     edit->changed = true;
 }
 
-/* Drop what the feed has too many of; at most twice what was added since, should it be much. */
-static void trim_changes(struct edit *edit)
-{
-    struct slice key, value;
-    int n = 0;
-
-    struct store_cursor *cursor = store_cursor(edit->txn, STORE_CHANGES);
-    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
-    while (found && n++ < 2 * EDIT_TRIM &&
-           key_version_of(key) + EDIT_CHANGES <= edit->totals.sequence)
-        found = store_delete_next(cursor, &key, &value);
-    store_cursor_end(cursor);
-}
-
 static void note_change(struct edit *edit, const struct jobtab_job *job)
 {
-    struct key key = key_version(job->version);
-    uint8_t change[sizeof job->id.bytes + 1];
-
+    if (edit->n_run == EDIT_RUN)
+        put_run(edit, job->version - 1);
+    uint8_t *change = edit->run[edit->n_run++];
     memcpy(change, job->id.bytes, sizeof job->id.bytes);
     change[sizeof job->id.bytes] = (uint8_t)job->state;
-    store_append(edit->txn, STORE_CHANGES, key_slice(&key),
-                 (struct slice){.data = change, .size = sizeof change});
-    if (job->version % EDIT_TRIM == 0)
-        trim_changes(edit);
 }
 
 /* ---------------------------------------------------------------------- records */

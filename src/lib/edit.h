@@ -14,6 +14,9 @@
  * each that comes would be a page more in every commit. */
 #define EDIT_CHANGES 8192
 #define EDIT_TRIM    256
+/* An entry of the feed is a run of changes, id and state, without a gap; its key is the last one's. */
+#define EDIT_CHANGE  17
+#define EDIT_RUN     64
 
 /* A kind that this edit touches: its counts, and jobs that it made claimable. */
 struct edit_kind {
@@ -32,6 +35,8 @@ struct edit {
     struct totals totals, before; /* as they shall be, and were */
     struct edit_kind *kinds;
     size_t n_kinds, room;
+    uint8_t run[EDIT_RUN][EDIT_CHANGE]; /* the newest changes, not yet in the feed */
+    uint32_t n_run;
     const struct jobtab_owner *self; /* for whom: owner of what it claims */
     bool changed;
     bool repeated; /* an old change is acknowledged as durable once more: the commit makes sure */

@@ -2,6 +2,7 @@
  *
  * From the jobs to all that must exist for them, counting; then over each other database, to find
  * what belongs to no job. Nothing is changed. */
+#include "edit.h"
 #include "error.h"
 #include "payload.h"
 #include "state.h"
@@ -295,13 +296,17 @@ static void check_payload_entry(struct check *check, struct slice key, struct sl
 
 static void check_changes_entry(struct check *check, struct slice key, struct slice value)
 {
-    uint64_t version = key_version_of(key);
+    const uint8_t *run = value.data;
+    uint64_t version = key_version_of(key), n = value.size / EDIT_CHANGE;
+    bool sound = n > 0 && value.size == n * EDIT_CHANGE;
 
-    if (!version || (check->change && version != check->change + 1))
+    if (version < n || !version || (check->change && version - n != check->change))
         fault(check, NULL, "`changes` goes from version %llu to %llu",
-              (unsigned long long)check->change, (unsigned long long)version);
+              (unsigned long long)check->change, (unsigned long long)(version - n + 1));
     check->change = version;
-    if (value.size != 17 || ((const uint8_t *)value.data)[16] >= JOBTAB_STATES)
+    for (uint64_t i = 0; sound && i < n; i++)
+        sound = run[i * EDIT_CHANGE + EDIT_CHANGE - 1] < JOBTAB_STATES;
+    if (!sound)
         fault(check, NULL, "the entry of `changes` for version %llu is damaged",
               (unsigned long long)version);
 }
