@@ -28,7 +28,7 @@
 #define SHORTEST     20   /* ms; what is overdue and was not moved is not asked for again at once */
 #define BELL_GAP     200  /* ms between sweeps that follow changes, however many there are */
 #define BUDGET       64   /* jobs moved in one transaction: who writes waits for no more */
-#define SHARE        2    /* when there is more to move: pauses that many times what a sweep took */
+#define SHARE        4    /* when there is more to move: pauses that many times what a sweep took */
 #define RUNNING_SEEN 512  /* running jobs remembered, to name those that lost their owner */
 
 struct keeper {
