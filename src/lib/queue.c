@@ -330,10 +330,6 @@ size_t queue_collect(struct queue *queue, struct slot *slots[QUEUE_SLOTS])
     size_t n = 0;
 
     queue->served_arrivals = atomic_load(&queue->arrivals);
-    if (queue->alone) {
-        queue->alone--;
-        return 0;
-    }
     for (size_t i = 0; i < QUEUE_SLOTS; i++) {
         struct slot *slot = &queue->slots[i];
         if (waits(slot) && slot->n)
