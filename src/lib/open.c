@@ -252,7 +252,7 @@ static int announce(struct jobtab *table)
 static void free_table(struct jobtab *table, bool forked)
 {
     store_close(table->store, forked);
-    shared_close(table->shared);
+    shared_close(table->shared, table->use);
     free(table->dir);
     free(table);
 }
@@ -277,6 +277,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
         free(table);
         return fail(JOBTAB_SYSTEM, "out of memory");
     }
+    table->use = -1;
     table->pid = process_self();
     table->device = stat_buf.st_dev;
     table->inode = stat_buf.st_ino;
@@ -303,7 +304,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
         rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
     }
     if (!rc)
-        rc = shared_open(dir, &table->shared);
+        rc = shared_open(dir, &table->shared, &table->use);
     if (!rc)
         rc = settle_table(table, options);
     if (!rc)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,10 +35,28 @@ static bool is_ours(const struct shared *shared, const struct boot *boot, const 
            shared->device == file->st_dev && shared->inode == file->st_ino;
 }
 
-int shared_open(const char *dir, struct shared **result)
+/* From nothing, unless somebody uses it as it is: then it has another layout, and that process and this
+ * one would spoil each other's words. */
+static int make(const char *path, int fd, struct shared *shared, const struct boot *boot,
+                const struct stat *file)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK
+                   ? fail(JOBTAB_SCHEMA, "%s is in use by another version of this library", path)
+                   : fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+    memset(shared, 0, sizeof *shared);
+    queue_make(&shared->queue);
+    shared->boot = *boot;
+    shared->device = file->st_dev;
+    shared->inode = file->st_ino;
+    shared->magic = SHARED_MAGIC;
+    return JOBTAB_OK;
+}
+
+int shared_open(const char *dir, struct shared **result, int *use)
 {
     struct boot boot = clock_boot_id();
-    struct shared *shared;
+    struct shared *shared = NULL;
     struct stat file;
     char path[4096];
 
@@ -47,23 +66,23 @@ int shared_open(const char *dir, struct shared **result)
     if (fd < 0)
         return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
     int rc = map(path, fd, &file, &shared);
-    close(fd);
-    if (rc)
+    if (!rc && !is_ours(shared, &boot, &file))
+        rc = make(path, fd, shared, &boot, &file);
+    if (!rc && flock(fd, LOCK_SH) < 0)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+    if (rc) {
+        shared_close(shared, fd);
         return rc;
-    if (!is_ours(shared, &boot, &file)) {
-        memset(shared, 0, sizeof *shared);
-        queue_make(&shared->queue);
-        shared->boot = boot;
-        shared->device = file.st_dev;
-        shared->inode = file.st_ino;
-        shared->magic = SHARED_MAGIC;
     }
     *result = shared;
+    *use = fd;
     return JOBTAB_OK;
 }
 
-void shared_close(struct shared *shared)
+void shared_close(struct shared *shared, int use)
 {
     if (shared)
         munmap(shared, sizeof *shared);
+    if (use >= 0)
+        close(use);
 }

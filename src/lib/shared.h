@@ -23,9 +23,11 @@ struct shared {
 };
 
 /* Map the file of the table in `dir`, making it anew if there is none, or if it is of an earlier boot or
- * a copy. The caller holds the open lock. */
-int shared_open(const char *dir, struct shared **shared);
-/* NULL is fine. */
-void shared_close(struct shared *shared);
+ * a copy, or of another layout and used by nobody. JOBTAB_SCHEMA when it is used. `use` becomes the
+ * descriptor that tells others of this use, which the kernel ends with the process. The caller
+ * holds the open lock. */
+int shared_open(const char *dir, struct shared **shared, int *use);
+/* NULL and -1 are fine. */
+void shared_close(struct shared *shared, int use);
 
 #endif

@@ -17,6 +17,7 @@ struct jobtab {
     ino_t inode;
     struct store *store;
     struct shared *shared;
+    int use; /* of the shared file: a descriptor with a lock that others see */
     struct jobtab_owner self; /* this process, as the owner of what it claims */
     struct boot boot;
     struct jobtab *next_open; /* list of this process's open tables, see open.c */

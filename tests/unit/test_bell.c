@@ -4,9 +4,11 @@
 #include "clock.h"
 #include "shared.h"
 
+static int use;
+
 static struct bell *open_bell(struct fixture *f, struct shared **shared)
 {
-    assert_ok(shared_open(f->dir, shared));
+    assert_ok(shared_open(f->dir, shared, &use));
     return &(*shared)->bell;
 }
 
@@ -18,12 +20,12 @@ static void versions_only_grow(void **state)
     bell_ring(bell, 9);
     bell_ring(bell, 7);
     assert_int_equal(bell_version(bell), 9);
-    shared_close(shared);
+    shared_close(shared, use);
     bell = open_bell(*state, &shared);
     assert_int_equal(bell_version(bell), 9);
     assert_true(bell_wait(bell, 8, clock_boot() + 5000));
     assert_false(bell_wait(bell, 9, clock_boot() + 5));
-    shared_close(shared);
+    shared_close(shared, use);
 }
 
 static int name_a_word(void *context)
@@ -45,7 +47,7 @@ static void a_kind_has_one_word_in_all_processes(void **state)
     bell_ring_work(bell, "nobody waits for this", 1);
     assert_int_equal(bell_wait_work(bell, "ours", other, clock_boot() + 5), BELL_TIME);
     assert_int_equal(bell_wait_work(bell, "theirs", before, clock_boot() + 5000), BELL_RANG);
-    shared_close(shared);
+    shared_close(shared, use);
 }
 
 int main(void)

@@ -9,17 +9,18 @@
 #include <signal.h>
 
 static struct shared *shared;
+static int use;
 
 static int open_shared(void **state)
 {
     if (fixture_directory(state))
         return -1;
-    return shared_open(((struct fixture *)*state)->dir, &shared);
+    return shared_open(((struct fixture *)*state)->dir, &shared, &use);
 }
 
 static int close_shared(void **state)
 {
-    shared_close(shared);
+    shared_close(shared, use);
     return fixture_close(state);
 }
 
@@ -312,15 +313,16 @@ static void a_copy_of_the_file_has_none_of_its_locks(void **state)
     struct fixture *f = *state;
     struct jobtab_owner owner = self();
     struct shared *copy;
+    int copy_use;
     char command[256], dir[80];
 
     queue_lead(&shared->queue, &owner);
     snprintf(dir, sizeof dir, "%s/copy", f->dir);
     snprintf(command, sizeof command, "mkdir %s && cp %s/shared %s/shared", dir, f->dir, dir);
     assert_int_equal(system(command), 0);
-    assert_ok(shared_open(dir, &copy));
+    assert_ok(shared_open(dir, &copy, &copy_use));
     assert_int_equal(turn_holder(&copy->queue.turn), 0);
-    shared_close(copy);
+    shared_close(copy, copy_use);
     assert_int_equal(turn_holder(&shared->queue.turn), getpid());
     queue_leave(&shared->queue, NULL, 0);
 }

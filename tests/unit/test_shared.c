@@ -1,4 +1,4 @@
-/* test_shared.c - the shared file: one for all processes, made anew after a boot. */
+/* test_shared.c - the shared file: one for all processes, made anew after a boot, never under a user. */
 #include "fixture.h"
 
 #include "shared.h"
@@ -8,11 +8,12 @@
 static int ring(void *context)
 {
     struct shared *shared;
+    int use;
 
-    if (shared_open(context, &shared) != JOBTAB_OK)
+    if (shared_open(context, &shared, &use) != JOBTAB_OK)
         return 1;
     bell_ring(&shared->bell, 1000);
-    shared_close(shared);
+    shared_close(shared, use);
     return 0;
 }
 
@@ -20,32 +21,58 @@ static void all_processes_have_the_same_file(void **state)
 {
     struct fixture *f = *state;
     struct shared *shared;
+    int use;
 
-    assert_ok(shared_open(f->dir, &shared));
+    assert_ok(shared_open(f->dir, &shared, &use));
     assert_int_equal(in_child(ring, f->dir), 0);
     assert_int_equal(bell_version(&shared->bell), 1000);
-    shared_close(shared);
+    shared_close(shared, use);
+}
+
+/* Overwrite some of the file's beginning. */
+static void spoil(struct fixture *f, const void *bytes, size_t size, off_t at)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/shared", f->dir);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, bytes, size, at), size);
+    close(fd);
 }
 
 static void a_file_of_another_boot_is_made_anew(void **state)
 {
     struct fixture *f = *state;
-    uint8_t other[16] = "another boot id";
     struct shared *shared;
-    char path[128];
+    int use;
 
-    assert_ok(shared_open(f->dir, &shared));
+    assert_ok(shared_open(f->dir, &shared, &use));
     bell_ring(&shared->bell, 1000);
     uint64_t epoch = shared->queue.epoch;
-    shared_close(shared);
-    snprintf(path, sizeof path, "%s/shared", f->dir);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, other, sizeof other, 8), sizeof other);
-    close(fd);
-    assert_ok(shared_open(f->dir, &shared));
+    shared_close(shared, use);
+    spoil(f, "another boot id", 16, offsetof(struct shared, boot));
+    assert_ok(shared_open(f->dir, &shared, &use));
     assert_int_equal(bell_version(&shared->bell), 0);
     assert_true(shared->queue.epoch != epoch);
-    shared_close(shared);
+    shared_close(shared, use);
+}
+
+static void a_file_of_another_layout_is_left_alone_while_somebody_uses_it(void **state)
+{
+    struct fixture *f = *state;
+    struct shared *shared, *refused;
+    int use, other;
+
+    assert_ok(shared_open(f->dir, &shared, &use));
+    bell_ring(&shared->bell, 1000);
+    spoil(f, "JTB?", 4, offsetof(struct shared, magic));
+    assert_int_equal(shared_open(f->dir, &refused, &other), JOBTAB_SCHEMA);
+    assert_non_null(strstr(jobtab_why(), "another version"));
+    assert_int_equal(bell_version(&shared->bell), 1000);
+    shared_close(shared, use);
+    assert_ok(shared_open(f->dir, &shared, &use));
+    assert_int_equal(bell_version(&shared->bell), 0);
+    shared_close(shared, use);
 }
 
 int main(void)
@@ -54,6 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(all_processes_have_the_same_file),
         WITH_DIRECTORY(a_file_of_another_boot_is_made_anew),
+        WITH_DIRECTORY(a_file_of_another_layout_is_left_alone_while_somebody_uses_it),
     };
     return cmocka_run_group_tests_name("shared", tests, NULL, NULL);
 }
