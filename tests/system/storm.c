@@ -6,6 +6,7 @@
  * port all through the library. They share the ids of the newest jobs and a budget of REQUESTS.
  * Kind "warm" is for the daemon's children, kind "direct" for our own workers. At the end the
  * rest is worked off and every job of the table logged as "final". A client may be SIGKILLed.
+ * SIGUSR1 to the first process: the budget is spent.
  *
  * Exit: 0 when all others ended well and every job is done; 1 with a line on standard error.
  */
@@ -620,6 +621,12 @@ static unsigned long final(struct client *c, bool write)
     return undone;
 }
 
+static void spend_all(int number)
+{
+    (void)number;
+    shared->requests = 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct client c = { .number = -1, .fd = -1 };
@@ -645,6 +652,7 @@ int main(int argc, char **argv)
     if (shared == MAP_FAILED)
         fail(&c, "mmap");
     shared->requests = requests;
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = spend_all, .sa_flags = SA_RESTART}, NULL);
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
     jobtab_close(c.table);

@@ -25,9 +25,9 @@ from conftest import (
     warm,
 )
 from oracle import check, load
-from test_acceptance import storm, storm_command
+from test_acceptance import Storm
 
-STORM = int(os.environ.get("JOBTAB_KILL_REQUESTS", "6000"))
+KILLS = int(os.environ.get("JOBTAB_KILLS", "20"))
 
 
 class Load:
@@ -272,31 +272,21 @@ def test_a_storm_with_kills_keeps_every_promise(daemon, private):
         runner_processes=2,
         table={"map_size": "1g"},
     )
-    stop, killed = threading.Event(), []
-    choice = random.Random(4)
-
-    def reaper():
-        # About thirty in all: a role that is killed at every start is rightly kept down.
-        while not stop.wait(0.1 * STORM / 6000):
+    choice, killed = random.Random(4), 0
+    with Storm(d.table, events, port=d.port, clients=32) as clients:
+        while killed < KILLS:
+            time.sleep(0.1)  # a role that is killed at every start is rightly kept down
+            assert clients.running(), "the clients ended before they were told to"
             what = choice.choice(("worker", "worker", "runner", "keeper", "child", "child", "child"))
             pids = d.pids(what)
             if pids:
-                pid = choice.choice(pids)
                 try:
-                    d.signal(SIGKILL, pid)
-                    killed.append(what)
+                    d.signal(SIGKILL, choice.choice(pids))
+                    killed += 1
                 except ProcessLookupError:
                     pass
-
-    thread = threading.Thread(target=reaper)
-    thread.start()
-    try:
-        code, text = storm(d.table, events, port=d.port, clients=32, requests=2 * STORM)
-    finally:
-        stop.set()
-        thread.join()
+        code, text = clients.end()
     assert code == 0, text
-    assert len(killed) >= 4, killed
     wait_until(d.ready, 10)
     assert d.stop() == 0
     happened = load(events)
@@ -311,26 +301,19 @@ def test_processes_killed_inside_the_library_harm_nobody(private):
     wherever they happen to be, the writer's lock in hand or not."""
     events = private / "events"
     events.mkdir()
-    # Long enough on a fast machine that every kill meets clients at work.
-    command = storm_command(private / "table", events, clients=40, requests=4 * STORM)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    choice, killed = random.Random(5), 0
-    try:
-        wait_until(lambda: len(descendants(process.pid)) == 40, 5)
+    choice = random.Random(5)
+    with Storm(private / "table", events, clients=40) as clients:
+        first = clients.process.pid
+        wait_until(lambda: len(descendants(first)) == 40, 5)
         # The first worker lives: somebody has to work off the rest.
-        victims = sorted(descendants(process.pid))[1:]
+        victims = sorted(descendants(first))[1:]
         choice.shuffle(victims)
         for pid in victims[:24]:
             time.sleep(0.01 + choice.random() / 50)
-            if pid in descendants(process.pid):
-                os.kill(pid, SIGKILL)
-                killed += 1
-        text, _ = process.communicate(timeout=seconds(60))
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0, text
-    assert killed >= 10 and f" {killed} killed" in text, text
+            os.kill(pid, SIGKILL)
+        code, text = clients.end()
+    assert code == 0, text
+    assert " 24 killed" in text, text
     faults = check(load(events), killed=True)
     assert faults == [], "\n".join(faults)
     verified = subprocess.run(

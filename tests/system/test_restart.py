@@ -1,6 +1,5 @@
 """Jobs outlive the daemon: TERM, QUIT, and SIGKILL of everything at once."""
 
-import concurrent.futures
 import time
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
@@ -8,7 +7,7 @@ import pytest
 
 from conftest import DONE, actor, alive, do, effects, job_processes, sh, wait_until, warm
 from oracle import check, load
-from test_acceptance import storm
+from test_acceptance import Storm
 
 ENDINGS = {"term": SIGTERM, "quit": SIGQUIT, "kill": SIGKILL}
 
@@ -184,18 +183,17 @@ def test_a_storm_through_restarts_keeps_every_promise(daemon, private, ending):
         shutdown_timeout="3s",
         table={"map_size": "256m"},
     )
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        ran = pool.submit(storm, d.table, events, port=d.port, clients=32, requests=15000)
+    with Storm(d.table, events, port=d.port, clients=32) as clients:
         for _ in range(3):
             time.sleep(0.5)  # of the clients' work
-            assert not ran.done(), "the clients ended before the daemon did"
+            assert clients.running(), "the clients ended before they were told to"
             if ending == "kill":
                 d.kill_tree()
             else:
                 assert d.stop(ENDINGS[ending]) == 0
             assert not d.tree()
             d.start()
-        code, text = ran.result()
+        code, text = clients.end()
     assert code == 0, text
     faults = check(load(events), killed=True)
     assert faults == [], "\n".join(faults)
