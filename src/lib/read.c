@@ -10,17 +10,30 @@
 /* Records that one page may look at: bounds the time that a caller's event loop is held. */
 #define SCAN_MAX 20000
 
+/* A snapshot for one call; *txn is NULL on an error, and store_end takes that. */
+static int begin(struct jobtab *table, struct store_txn **txn)
+{
+    int rc = table_enter(table);
+
+    *txn = NULL;
+    return rc ? rc : store_read(table->store, txn);
+}
+
+/* And the job in it. */
+static int begin_job(struct jobtab *table, const struct jobtab_id *id, struct store_txn **txn,
+                     struct record *record)
+{
+    int rc = begin(table, txn);
+
+    return rc ? rc : table_load(*txn, id, record, NULL);
+}
+
 int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job)
 {
     struct store_txn *txn;
     struct record record;
 
-    int rc = table_enter(table);
-    if (!rc)
-        rc = store_read(table->store, &txn);
-    if (rc)
-        return rc;
-    rc = table_load(txn, id, &record, NULL);
+    int rc = begin_job(table, id, &txn, &record);
     store_end(txn);
     if (rc == JOBTAB_OK)
         *job = record.job;
@@ -73,14 +86,9 @@ int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_pa
     struct store_txn *txn;
     struct record record;
 
-    int rc = table_enter(table);
+    int rc = begin_job(table, id, &txn, &record);
     if (!rc && (part < JOBTAB_PARAMS || part > JOBTAB_LOGTEXT))
         rc = fail(JOBTAB_INVALID, "part: there is no %d", (int)part);
-    if (!rc)
-        rc = store_read(table->store, &txn);
-    if (rc)
-        return rc;
-    rc = table_load(txn, id, &record, NULL);
     if (!rc)
         rc = read_part(table, txn, &record, part, offset, max, bytes, size);
     store_end(txn);
@@ -94,12 +102,7 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
     struct record record;
     char *parts[2] = {NULL, NULL};
 
-    int rc = table_enter(table);
-    if (!rc)
-        rc = store_read(table->store, &txn);
-    if (rc)
-        return rc;
-    rc = table_load(txn, id, &record, NULL);
+    int rc = begin_job(table, id, &txn, &record);
     for (int i = 0; !rc && i < 2; i++) {
         uint64_t offset = 0;
         size_t size;
@@ -123,12 +126,9 @@ int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *v
     struct store_txn *txn;
     uint64_t newest;
 
-    int rc = table_enter(table);
+    int rc = begin(table, &txn);
     if (!rc)
-        rc = store_read(table->store, &txn);
-    if (rc)
-        return rc;
-    rc = table_version(txn, id, &newest);
+        rc = table_version(txn, id, &newest);
     store_end(txn);
     if (rc == JOBTAB_OK)
         *version = newest;
@@ -162,12 +162,7 @@ int jobtab_get_json(struct jobtab *table, const struct jobtab_id *id, char *text
     const char *params, *result;
     char *params_copy = NULL, *result_copy = NULL;
 
-    int rc = table_enter(table);
-    if (!rc)
-        rc = store_read(table->store, &txn);
-    if (rc)
-        return rc;
-    rc = table_load(txn, id, &record, NULL);
+    int rc = begin_job(table, id, &txn, &record);
     if (!rc)
         rc = whole_part(table, txn, &record, JOBTAB_PARAMS, &params, &params_copy);
     if (!rc)
