@@ -27,7 +27,7 @@ tests_bench_empty_child_LDADD = libjobtab.la
 # What measures libjobtab itself.
 lib_sources = tests/bench/lib.c tests/bench/lib.h
 lib_cflags = $(AM_CFLAGS) $(LMDB_CFLAGS)
-lib_ldadd = libjobtab.la $(LMDB_LIBS) $(TPL_LIBS)
+lib_ldadd = libjobtab.la $(LMDB_LIBS)
 tests_bench_jobs_SOURCES = tests/bench/jobs.c $(lib_sources)
 tests_bench_jobs_CFLAGS = $(lib_cflags)
 tests_bench_jobs_LDADD = $(lib_ldadd)
