@@ -7,6 +7,7 @@
 #include "batch.h"
 
 #include "error.h"
+#include "mutant.h"
 #include "parcel.h"
 #include "text.h"
 
@@ -164,11 +165,7 @@ int batch_heal(struct edit *edit, struct queue *queue)
 
     /* What it left can be seen, and may not be on disk. */
     int rc = store_sync(edit->table->store);
-    bool check = true;
-#ifdef JOBTAB_CONTROL_NO_BATCH_CHECK /* a control for the tests' oracle */
-    check = false;
-#endif
-    if (!rc && check && store_get(edit->txn, STORE_META, text_slice("batch"), &image)) {
+    if (!rc && !mutant(MUTANT_NO_BATCH_CHECK) && store_get(edit->txn, STORE_META, text_slice("batch"), &image)) {
         rc = batch_decode(image, &epoch, &record);
         if (!rc && epoch == queue->epoch)
             rc = settle_all(edit, queue, record);

@@ -2,6 +2,7 @@
 #include "edit.h"
 
 #include "error.h"
+#include "mutant.h"
 #include "payload.h"
 #include "state.h"
 
@@ -138,24 +139,33 @@ static void flush(struct edit *edit)
     }
 }
 
-int edit_commit(struct edit *edit)
+static void ring(const struct edit *edit)
 {
     struct bell *bell = &edit->table->shared->bell;
+
+    if (!edit->changed)
+        return;
+    bell_ring(bell, edit->totals.sequence);
+    for (size_t i = 0; i < edit->n_kinds; i++)
+        if (edit->kinds[i].claimable)
+            bell_ring_work(bell, edit->kinds[i].kind, edit->kinds[i].claimable);
+}
+
+int edit_commit(struct edit *edit)
+{
     int rc = JOBTAB_OK;
 
     if (edit->changed)
         flush(edit);
     else if (edit->repeated && !store_error(edit->txn))
         rc = store_sync(edit->table->store);
+    if (mutant(MUTANT_EARLY_BELL))
+        ring(edit);
     int committed = store_commit(edit->txn);
     rc = rc ? rc : committed;
     /* After the commit: who is woken by the bell finds what it rang for. */
-    if (!rc && edit->changed) {
-        bell_ring(bell, edit->totals.sequence);
-        for (size_t i = 0; i < edit->n_kinds; i++)
-            if (edit->kinds[i].claimable)
-                bell_ring_work(bell, edit->kinds[i].kind, edit->kinds[i].claimable);
-    }
+    if (!rc && !mutant(MUTANT_EARLY_BELL))
+        ring(edit);
     free(edit->kinds);
     return rc;
 }
@@ -306,7 +316,8 @@ void edit_put(struct edit *edit, const struct record *old, struct record *record
     put_record(edit, old, record); /* first: its parts may point into the store */
     note_change(edit, job);
     if (old) {
-        unindex(edit, old);
+        if (!mutant(MUTANT_NO_INDEX))
+            unindex(edit, old);
         edit->kinds[kind].count.states[old->job.state]--;
     }
     index_job(edit, record, hot);

@@ -12,6 +12,7 @@
 
 #include "batch.h"
 #include "error.h"
+#include "mutant.h"
 #include "parcel.h"
 #include "verbs.h"
 
@@ -101,6 +102,16 @@ static int accept(const struct call *call)
     return JOBTAB_OK;
 }
 
+/* What never happens: see mutant.h. */
+static void answer_early(struct slot *slots[QUEUE_SLOTS], size_t *answered)
+{
+    for (size_t i = 0; i < *answered; i++) {
+        queue_post(slots[i], JOBTAB_OK);
+        queue_wake(slots[i]);
+    }
+    *answered = 0;
+}
+
 /* One transaction: the leader's own operations and, if `slots`, those of *answered others. */
 static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS], size_t *answered)
 {
@@ -119,6 +130,8 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
         rc = accept(call); /* the leader that died had done it */
     if (!rc && slots)
         *answered = apply_slots(&edit, slots);
+    if (mutant(MUTANT_EARLY_ANSWER))
+        answer_early(slots, answered);
     return edit_commit(&edit);
 }
 

@@ -7,7 +7,7 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/apply.c src/lib/verbs.h src/lib/lead.c src/lib/lead.h \
 	src/lib/queue.c src/lib/queue.h src/lib/parcel.c src/lib/parcel.h \
 	src/lib/batch.c src/lib/batch.h src/lib/shared.c src/lib/shared.h \
-	src/lib/futex.c src/lib/futex.h src/lib/text.h \
+	src/lib/futex.c src/lib/futex.h src/lib/text.h src/lib/mutant.h \
 	src/lib/submit.c src/lib/work.c src/lib/control.c \
 	src/lib/end.c src/lib/end.h src/lib/edit.c src/lib/edit.h \
 	src/lib/open.c src/lib/read.c src/lib/stat.c src/lib/wait.c src/lib/sweep.c \
@@ -27,3 +27,10 @@ libjobtab_la_LDFLAGS = $(JOBTAB_LDFLAGS) -version-info 0:0:0 -no-undefined \
 pkgconfigdata_DATA += jobtab.pc
 
 dist_man_MANS += src/lib/jobtab.3
+
+# The same with deliberate faults to choose from: for the controls of the tests' oracles.
+check_LTLIBRARIES += libmutant.la
+libmutant_la_SOURCES = $(libjobtab_la_SOURCES) src/lib/mutant.c
+libmutant_la_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_MUTANTS
+libmutant_la_CFLAGS = $(libjobtab_la_CFLAGS)
+libmutant_la_LIBADD = $(libjobtab_la_LIBADD)

@@ -15,6 +15,7 @@
 #include "store.h"
 
 #include "error.h"
+#include "mutant.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -174,6 +175,7 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
                struct store **result)
 {
     char path[4096];
+    unsigned flags = MDB_NOTLS | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
     int fd, dead, rc;
 
     snprintf(path, sizeof path, "%s/%s", dir, store_file);
@@ -198,7 +200,7 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     if (!rc && map_size)
         rc = mdb_env_set_mapsize(store->env, map_size);
     if (!rc)
-        rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600);
+        rc = mdb_env_open(store->env, dir, flags, 0600);
     if (!rc)
         rc = mdb_env_get_fd(store->env, &fd);
     if (!rc && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -372,11 +374,8 @@ static bool is_newest(const struct store_txn *txn)
 {
     MDB_envinfo info;
 
-#ifdef JOBTAB_CONTROL_STALE_READS
-    return true; /* a control for the tests' oracle: a snapshot that is not renewed */
-#endif
     mdb_env_info(txn->store->env, &info);
-    return info.me_last_txnid == txn->id;
+    return info.me_last_txnid == txn->id || mutant(MUTANT_STALE_READS);
 }
 
 static int read_held(struct store *store, struct store_txn **result)

@@ -37,7 +37,7 @@ else
     sweep "$disk" -p 3 returns
 fi
 
-if "$programs/sweep-no-batch-check" -d "$folder" -n 1000 posts >"$folder/control"; then
+if JOBTAB_MUTANT=no-batch-check "$programs/sweep-mutant" -d "$folder" -n 1000 posts >"$folder/control"; then
     echo "not ok - the judge notices what is done twice"
     failed=1
 else

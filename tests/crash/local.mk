@@ -5,8 +5,8 @@
 
 EXTRA_DIST += tests/crash/crash.sh
 
-# The control does what was committed before its leader died once more: the judge must notice.
-crash_helpers = tests/crash/sweep tests/crash/sweep-no-batch-check
+# Whose name ends in -mutant has deliberate faults in it, see src/lib/mutant.h.
+crash_helpers = tests/crash/sweep tests/crash/sweep-mutant
 EXTRA_PROGRAMS += $(crash_helpers)
 CLEANFILES += $(crash_helpers)
 check_DATA += $(crash_helpers)
@@ -14,10 +14,8 @@ check_DATA += $(crash_helpers)
 sweep_sources = tests/crash/sweep.c tests/crash/player.c tests/crash/judge.c tests/crash/stage.h
 tests_crash_sweep_SOURCES = $(sweep_sources)
 tests_crash_sweep_LDADD = libjobtab.la
-tests_crash_sweep_no_batch_check_SOURCES = $(sweep_sources) $(libjobtab_la_SOURCES)
-tests_crash_sweep_no_batch_check_CPPFLAGS = $(AM_CPPFLAGS) \
-	-DJOBTAB_CONTROL_NO_BATCH_CHECK
-tests_crash_sweep_no_batch_check_LDADD = $(libjobtab_la_LIBADD)
+tests_crash_sweep_mutant_SOURCES = $(sweep_sources)
+tests_crash_sweep_mutant_LDADD = libmutant.la
 
 crash: check-programs
 	@sh $(srcdir)/tests/crash/crash.sh $(builddir)/tests/crash short

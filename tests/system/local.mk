@@ -29,10 +29,9 @@ EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_broken.
 	tests/system/test_http_connections.py tests/system/test_http_jobs.py \
 	tests/system/test_http_latency.py tests/system/writer_lock.py
 
-# A child that does what it is told, and many clients at once. The controls are the same clients
-# on a table with one thing left out: the oracle must notice.
-system_helpers = tests/system/actor tests/system/storm \
-	tests/system/storm-stale-reads tests/system/storm-no-fencing
+# A child that does what it is told, and many clients at once; with deliberate faults (src/lib/mutant.h) for
+# the controls.
+system_helpers = tests/system/actor tests/system/storm tests/system/storm-mutant
 EXTRA_PROGRAMS += $(system_helpers)
 CLEANFILES += $(system_helpers)
 check_DATA += $(system_helpers)
@@ -43,14 +42,8 @@ tests_system_actor_LDADD = libjobtab.la
 storm_sources = tests/system/storm.c tests/system/event.c tests/system/event.h
 tests_system_storm_SOURCES = $(storm_sources)
 tests_system_storm_LDADD = libjobtab.la
-tests_system_storm_stale_reads_SOURCES = $(storm_sources) $(libjobtab_la_SOURCES)
-tests_system_storm_stale_reads_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_STALE_READS
-tests_system_storm_stale_reads_LDADD = $(libjobtab_la_LIBADD)
-tests_system_storm_no_fencing_SOURCES = $(storm_sources) $(libjobtab_la_SOURCES)
-tests_system_storm_no_fencing_CPPFLAGS = $(AM_CPPFLAGS) -DJOBTAB_CONTROL_NO_FENCING
-tests_system_storm_no_fencing_LDADD = $(libjobtab_la_LIBADD)
-
-
+tests_system_storm_mutant_SOURCES = $(storm_sources)
+tests_system_storm_mutant_LDADD = libmutant.la
 
 acceptance-long: check-programs
 	JOBTAB_BUILDDIR='$(abs_top_builddir)' JOBTAB_ACCEPTANCE_REQUESTS=200000 \

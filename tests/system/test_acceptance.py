@@ -118,13 +118,13 @@ def test_the_library_alone_keeps_the_same_promises(private):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(
-    "control, rule, requests", [("stale-reads", "fresh", 1000), ("no-fencing", "fencing", 4000)]
+    "mutant, rule, requests", [("stale-reads", "fresh", 1000), ("no-fencing", "fencing", 4000)]
 )
-def test_the_oracle_catches_a_build_with(control, rule, requests, seed, private):
+def test_the_oracle_catches_a_build_with(mutant, rule, requests, seed, private, monkeypatch):
     events = private / "events"
     events.mkdir()
-    program = f"storm-{control}"
-    storm(private / "table", events, program=program, clients=8, requests=requests, seed=seed)
+    monkeypatch.setenv("JOBTAB_MUTANT", mutant)
+    storm(private / "table", events, program="storm-mutant", clients=8, requests=requests, seed=seed)
     faults = check(load(events), limit=1000)
     assert any(fault.startswith(f"{rule}:") for fault in faults), faults[:10]
 

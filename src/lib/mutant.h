@@ -1,0 +1,32 @@
+/* mutant.h - deliberate faults, one at a time, that the tests' oracles must catch.
+ *
+ * Only in the tests' own copy of the library (libmutant.la, -DJOBTAB_MUTANTS), where the environment names
+ * the fault: JOBTAB_MUTANT=early-answer. What is installed has none of this in it.
+ */
+#ifndef MUTANT_H
+#define MUTANT_H
+
+#include <stdbool.h>
+
+enum mutant {
+    MUTANT_EARLY_ANSWER,   /* others in a shared commit are answered before it is made */
+    MUTANT_EARLY_BELL,     /* the bell is rung before the commit */
+    MUTANT_NO_SYNC,        /* a commit is not flushed to disk */
+    MUTANT_NO_FENCING,     /* a token is not looked at */
+    MUTANT_NO_BATCH_CHECK, /* what a dead leader had committed is done once more */
+    MUTANT_NO_INDEX,       /* a changed job stays in the index of its old state */
+    MUTANT_STALE_READS,    /* a held snapshot is not renewed */
+    MUTANTS
+};
+
+#ifdef JOBTAB_MUTANTS
+bool mutant(enum mutant which);
+#else
+static inline bool mutant(enum mutant which)
+{
+    (void)which;
+    return false;
+}
+#endif
+
+#endif
