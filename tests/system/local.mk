@@ -3,7 +3,7 @@
 #   make check-system     all of it, short forms (make check does that, too)
 #   make acceptance-long  the storm of 200,000 requests, two workers, four children
 
-EXTRA_DIST += tests/system/conftest.py tests/system/oracle.py tests/system/test_oracle.py \
+EXTRA_DIST += tests/conftest.py tests/oracle.py tests/storm.py tests/system/test_oracle.py \
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
 	tests/system/test_harness.py tests/system/test_quiet.py tests/system/test_restart.py \
 	tests/system/test_runner.py tests/system/test_story.py

@@ -25,7 +25,7 @@ from conftest import (
     warm,
 )
 from oracle import check, load
-from test_acceptance import Storm
+from storm import Storm
 
 KILLS = int(os.environ.get("JOBTAB_KILLS", "20"))
 

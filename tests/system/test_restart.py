@@ -7,7 +7,7 @@ import pytest
 
 from conftest import DONE, actor, alive, do, effects, job_processes, sh, wait_until, warm
 from oracle import check, load
-from test_acceptance import Storm
+from storm import Storm
 
 ENDINGS = {"term": SIGTERM, "quit": SIGQUIT, "kill": SIGKILL}
 

@@ -1,6 +1,6 @@
 """Whole-daemon tests: a private daemon each, over real sockets and signals.
 
-Run: /usr/bin/python3 -m pytest tests/system            (make check does, too)
+Run: /usr/bin/python3 -m pytest tests/system            (make check does, too; tests/crash: make crash)
 
 Fixtures
 --------
@@ -81,7 +81,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("JOBTAB_BUILDDIR", TOP)).resolve()
 SLOW = float(os.environ.get("JOBTAB_TEST_SLOW", "1"))
 WRAPPER = shlex.split(os.environ.get("JOBTAB_TEST_WRAPPER", ""))
