@@ -104,7 +104,7 @@ stage() {
         # shellcheck disable=SC2086
         mandoc -T lint -W warning $pages
         ;;
-    crash) cd "$CHECK_WORK/gcc" && sh "$CHECK_WORK/src/tests/crash/crash.sh" tests/crash short ;;
+    crash) cd "$CHECK_WORK/gcc" && sh "$CHECK_WORK/src/tests/crash/crash.sh" . short ;;
     fuzz) cd "$CHECK_WORK/gcc" && make fuzz ;;
     install)
         cd "$CHECK_WORK/gcc" && make install >"$CHECK_WORK/install.log" 2>&1 ||

@@ -6,6 +6,7 @@ Fixtures
 --------
 private   pathlib.Path of a directory of this test's own. Removed when the test passed.
 port      a free loopback TCP port.
+seed      a number, printed; JOBTAB_SEED sets it.
 build     pathlib.Path of the build directory (jobtabd, jobtab, jobtab-validate).
 daemon    factory: d = daemon(kinds={...}, **settings) writes a configuration, starts
           jobtabd, waits for /readyz and returns a Daemon (below). It may be called more than
@@ -54,6 +55,7 @@ Helpers (from conftest import ...)
     script(path, text)         writes an executable file, returns its path as a string
     alive(pid)                 there is such a process and it is no zombie
     processes()                every process as {pid: Process(ppid, pgid, sid, state, name)}
+    count(short, long)         which of the two, by the form of this run
     seconds(n)                 n times the slowness of this run
 
 Environment
@@ -62,6 +64,9 @@ Environment
     JOBTAB_TEST_SLOW     factor on every bound (5 for sanitizers, 20 for valgrind)
     JOBTAB_TEST_WRAPPER  words put before jobtabd and jobtab, as "valgrind -q --trace-children=yes
                          --log-file={reports}/valgrind.%p": a report there fails the test
+    JOBTAB_CRASH         long: the counts of make crash-long
+    JOBTAB_SEED          replays the test that printed it
+    JOBTAB_TAP           1: a line of TAP a test
     JOBTAB_TEST_KEEP     keep every private directory
 """
 
@@ -70,6 +75,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import shlex
 import shutil
@@ -92,6 +98,11 @@ REPORT = re.compile(
 DONE = ("completed", "failed", "cancelled")
 
 os.umask(0o022)
+
+
+def count(short, long):
+    """How many: in the form that contrib/check.sh runs, and in the long one."""
+    return long if os.environ.get("JOBTAB_CRASH") == "long" else short
 
 
 def seconds(n):
@@ -561,6 +572,12 @@ class Daemon:
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
+    if os.environ.get("JOBTAB_TAP") and (report.when == "call" or not report.passed):
+        verdict = "not ok" if report.failed else "ok"
+        name = item.name.removeprefix("test_").replace("_", " ")
+        item.config.get_terminal_writer().line(
+            f"\n{verdict} - {name}{' # SKIP' if report.skipped else ''}"
+        )
     if report.failed:
         item.failed = True
         for number, daemon in enumerate(getattr(item, "daemons", [])):
@@ -573,6 +590,14 @@ def private(request):
     yield directory
     if not getattr(request.node, "failed", False) and not os.environ.get("JOBTAB_TEST_KEEP"):
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def seed():
+    """This test's seed; JOBTAB_SEED replays one. A failure shows it."""
+    number = int(os.environ.get("JOBTAB_SEED") or random.SystemRandom().randrange(1, 2**31))
+    print(f"seed {number}")
+    return number
 
 
 @pytest.fixture

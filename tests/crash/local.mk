@@ -1,24 +1,21 @@
 # tests/crash/local.mk - included by Makefile.am
 #
-#   make crash        writers killed and stopped at every point of their work, short form
-#   make crash-long   more points of each sort, on the disk of TMPDIR, too
+#   make crash        every part, short form; CRASH_PARTS="kill" for some
+#   make crash-long   the same code with the counts of the long form
 
 EXTRA_DIST += tests/crash/crash.sh
 
 # Whose name ends in -mutant has deliberate faults in it, see src/lib/mutant.h.
-crash_helpers = tests/crash/sweep tests/crash/sweep-mutant
+crash_helpers =
 EXTRA_PROGRAMS += $(crash_helpers)
 CLEANFILES += $(crash_helpers)
 check_DATA += $(crash_helpers)
 
-sweep_sources = tests/crash/sweep.c tests/crash/player.c tests/crash/judge.c tests/crash/stage.h
-tests_crash_sweep_SOURCES = $(sweep_sources)
-tests_crash_sweep_LDADD = libjobtab.la
-tests_crash_sweep_mutant_SOURCES = $(sweep_sources)
-tests_crash_sweep_mutant_LDADD = libmutant.la
+include tests/crash/kill/local.mk
 
+CRASH_PARTS =
 crash: check-programs
-	@sh $(srcdir)/tests/crash/crash.sh $(builddir)/tests/crash short
+	@sh $(srcdir)/tests/crash/crash.sh $(builddir) short $(CRASH_PARTS)
 crash-long: check-programs
-	@sh $(srcdir)/tests/crash/crash.sh $(builddir)/tests/crash long
+	@sh $(srcdir)/tests/crash/crash.sh $(builddir) long $(CRASH_PARTS)
 .PHONY: crash crash-long
