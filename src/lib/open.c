@@ -6,6 +6,7 @@
  */
 #include "error.h"
 #include "lead.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,16 @@ static void delist(const struct jobtab *table)
     pthread_mutex_unlock(&open_tables_lock);
 }
 
+/* The directory's own name, which its parent has, survives a power failure. */
+static int sync_parent(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/..", dir) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    return sync_path(path);
+}
+
 /* Make the directory, parents too. */
 static int make_directory(const char *dir)
 {
@@ -76,8 +87,11 @@ static int make_directory(const char *dir)
         if (was != '/' && was != '\0')
             continue;
         *p = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        int rc = mkdir(path, 0700);
+        if (rc < 0 && errno != EEXIST)
             return fail_errno(JOBTAB_SYSTEM, errno, "cannot make directory %s", path);
+        if (rc == 0 && (rc = sync_parent(path)))
+            return rc;
         if (!was)
             return JOBTAB_OK;
         *p = was;
@@ -303,6 +317,9 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
                                                            : defaults.max_readers;
         rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
     }
+    /* Whoever made the file may have been killed before its name was on disk. */
+    if (!rc)
+        rc = sync_path(dir);
     if (!rc)
         rc = shared_open(dir, &table->shared, &table->use);
     if (!rc)

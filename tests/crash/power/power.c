@@ -1,7 +1,7 @@
 /* power.c - the power fails: recordings, and images of what a disk may hold. See power.h.
  *
  *   power -d FOLDER [-n IMAGES] [-r RECORDINGS] [-c CLIENTS] [-j WORKERS] [-s SEED]
- *         [-m FAULT] [-b pwrite|writev]
+ *         [-m FAULT] [-b pwrite|writev|fsync]
  *
  * FOLDER is best in memory. -m: the recorded clients have that fault (mutant.h); -b: the recorder does not
  * see that call. Both are controls, and end with 1.
@@ -190,7 +190,13 @@ struct plan {
 
 static unsigned long weight_of(const struct disk *disk)
 {
-    return disk->n_open > 1 ? disk->n_open : 0; /* a commit's last write is in one sector */
+    unsigned long sectors = 0;
+
+    for (uint32_t i = 0; i < disk->n_open; i++) {
+        const struct io *write = &disk->story->writes[disk->open[i]];
+        sectors += (write->at % SECTOR + write->size + SECTOR - 1) / SECTOR;
+    }
+    return sectors > 1 ? sectors : 0; /* of one, as a commit's last write is, prefixes are all there is */
 }
 
 static struct plan make_plan(const struct story *story)
@@ -343,6 +349,18 @@ static const char *run(unsigned number)
     return faulty ? words : NULL;
 }
 
+static enum blind blind_of(const char *call)
+{
+    static const char *const calls[] = {
+        [BLIND_PWRITE] = "pwrite", [BLIND_WRITEV] = "writev", [BLIND_FSYNC] = "fsync"};
+
+    for (enum blind blind = BLIND_PWRITE; blind <= BLIND_FSYNC; blind++)
+        if (strcmp(calls[blind], call) == 0)
+            return blind;
+    fprintf(stderr, "power: there is no call %s to be blind to\n", call);
+    exit(2);
+}
+
 static bool parse(int argc, char **argv)
 {
     int option;
@@ -357,7 +375,7 @@ static bool parse(int argc, char **argv)
         case 'j': options.workers = (unsigned)atoi(optarg); break;
         case 's': options.seed = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'm': options.fault = optarg; break;
-        case 'b': options.blind = strcmp(optarg, "writev") ? BLIND_PWRITE : BLIND_WRITEV; break;
+        case 'b': options.blind = blind_of(optarg); break;
         default: return false;
         }
     }

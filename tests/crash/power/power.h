@@ -30,6 +30,7 @@
 #define META_END    (2 * PAGE) /* what is written below ends a commit */
 #define LOG_MAX     6000       /* of the table: some logs grow out of it */
 #define TABLE_FILE  "data.mdb"
+#define NEW_FILE    "data.new" /* until it has that name */
 #define READ_VERB   JOBTAB_VERBS /* of a told one: the job was read */
 
 /* --------------------------------------------------------------------- the log */
@@ -82,8 +83,9 @@ static inline uint64_t log_instant(struct log *log)
 /* Keep the first fault. */
 void log_fault(struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A call that the recorder is not to see: the control of its completeness. */
-enum blind { SEES_ALL, BLIND_PWRITE, BLIND_WRITEV };
+/* A call that the recorder is not to see. Controls: without a write the log does not make the file, and
+ * without the syncs of folders the file's name may be gone. */
+enum blind { SEES_ALL, BLIND_PWRITE, BLIND_WRITEV, BLIND_FSYNC };
 
 /* From here on this process logs what it writes to the table in `dir`, an absolute path. */
 void record_begin(struct log *log, const char *dir, enum blind blind);

@@ -205,7 +205,7 @@ static int sync_with(long call, int fd)
     if (of_table(fd)) {
         io = begin(IO_SYNC);
         take_time();
-    } else if (log && fstat(fd, &file) == 0 && S_ISDIR(file.st_mode)) {
+    } else if (log && blind != BLIND_FSYNC && fstat(fd, &file) == 0 && S_ISDIR(file.st_mode)) {
         snprintf(path, sizeof path, "%s/..", folder);
         if (stat(folder, &dir) == 0 && stat(path, &parent) == 0 && dir.st_dev == file.st_dev)
             io = dir.st_ino == file.st_ino      ? begin(IO_FOLDER_SYNC)

@@ -374,11 +374,20 @@ static void compare_with_before(struct reading *reading)
 
 /* ------------------------------------------------------------------------- commits */
 
+static void note_fault(const char *words, void *context)
+{
+    const struct reading *reading = context;
+
+    log_fault(reading->story->log, "commit %u, with nothing lost: verify: %s", reading->commit,
+              words);
+}
+
 static void look_at_commit(struct reading *reading, struct place *place, const char *bytes,
                            uint64_t size)
 {
     struct story *story = reading->story;
     struct commit *commit = &story->commits[story->n_commits++];
+    uint64_t records, faults = 0;
     struct jobtab_stat stat;
     struct jobtab *table;
 
@@ -387,17 +396,20 @@ static void look_at_commit(struct reading *reading, struct place *place, const c
     reading->n_now = 0;
     int rc = jobtab_open(place->dir, NULL, &table);
     if (!rc) {
-        rc = jobtab_stat(table, &stat, NULL, 0);
-        reading->sequence = stat.version;
+        rc = jobtab_verify(table, note_fault, NULL, reading, &records, &faults);
         if (!rc)
+            rc = jobtab_stat(table, &stat, NULL, 0);
+        if (!rc && !faults) {
+            reading->sequence = stat.version;
             rc = story_digest(table, &commit->digest, look_at, reading);
+        }
         jobtab_close(table);
     }
-    if (rc) {
+    if (rc)
         log_fault(story->log, "commit %u, with nothing lost: %s; %s", reading->commit,
                   jobtab_strerror(rc), jobtab_why());
+    if (rc || faults)
         return;
-    }
     commit->sequence = reading->sequence;
     compare_with_before(reading);
     memcpy(reading->before, reading->now, reading->n_now * sizeof *reading->now);

@@ -116,13 +116,16 @@ static void make_stale(const struct trial *trial)
 
 static void put(struct trial *trial, const struct image *image)
 {
-    char path[512];
+    char path[512], begun[512];
 
-    if (image->named) {
-        place_put(&trial->place, image->bytes, image->size);
-    } else {
+    place_put(&trial->place, image->bytes, image->size);
+    if (!image->named) {
         place_name(&trial->place, TABLE_FILE, path);
-        unlink(path);
+        place_name(&trial->place, NEW_FILE, begun);
+        if (dice(trial, 2))
+            unlink(path);
+        else
+            rename(path, begun);
     }
     if (trial->images % RARELY == 0) {
         put_leaving(trial, "lock.mdb", trial->leavings->lock, trial->leavings->lock_size);
