@@ -65,16 +65,6 @@ static void delist(const struct jobtab *table)
     pthread_mutex_unlock(&open_tables_lock);
 }
 
-/* The directory's own name, which its parent has, survives a power failure. */
-static int sync_parent(const char *dir)
-{
-    char path[PATH_MAX];
-
-    if ((size_t)snprintf(path, sizeof path, "%s/..", dir) >= sizeof path)
-        return fail(JOBTAB_INVALID, "directory: its name is too long");
-    return sync_path(path);
-}
-
 /* Make the directory, parents too. */
 static int make_directory(const char *dir)
 {
@@ -225,7 +215,8 @@ static int settle_work(struct edit *edit, void *context)
     return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
 }
 
-/* Look first: an opener that brings nothing new waits for no writer. */
+/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file whose name
+ * is on disk: an opener that finds none may come after one that was killed before it had seen to that. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;
@@ -235,13 +226,17 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
     int rc = store_read(table->store, &txn);
     if (rc)
         return rc;
-    if (store_get(txn, STORE_META, text_slice("schema"), &schema) &&
-        !same_bytes(txn, text_slice("schema"), text_slice(SCHEMA)))
+    bool has_schema = store_get(txn, STORE_META, text_slice("schema"), &schema);
+    if (has_schema && !same_bytes(txn, text_slice("schema"), text_slice(SCHEMA)))
         rc = fail(JOBTAB_SCHEMA, "the table in %s has schema %.*s; this library knows %s",
                   table->dir, (int)schema.size, (const char *)schema.data, SCHEMA);
     if (!rc)
         rc = settle_all(txn, asked, false, &any);
     store_end(txn);
+    if (!rc && !has_schema)
+        rc = sync_path(table->dir);
+    if (!rc && !has_schema)
+        rc = sync_parent(table->dir);
     return rc || !any ? rc : lead_work(table, settle_work, (void *)(uintptr_t)asked);
 }
 
@@ -317,9 +312,6 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
                                                            : defaults.max_readers;
         rc = store_open(dir, options ? options->map_size : 0, readers, must_exist, &table->store);
     }
-    /* Whoever made the file may have been killed before its name was on disk. */
-    if (!rc)
-        rc = sync_path(dir);
     if (!rc)
         rc = shared_open(dir, &table->shared, &table->use);
     if (!rc)
