@@ -44,7 +44,8 @@ static int make(const char *path, int fd, struct shared *shared, const struct bo
         return errno == EWOULDBLOCK
                    ? fail(JOBTAB_SCHEMA, "%s is in use by another version of this library", path)
                    : fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
-    memset(shared, 0, sizeof *shared);
+    /* The rooms stay as they are: each is filled before anybody looks at it. */
+    memset(shared, 0, offsetof(struct shared, queue.small));
     queue_make(&shared->queue);
     shared->boot = *boot;
     shared->device = file->st_dev;

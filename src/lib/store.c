@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define POOL_SIZE 64
@@ -37,6 +38,9 @@
 #define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
 
 const char store_file[] = "data.mdb";
+
+/* What it is called until it is whole. */
+static const char new_file[] = "data.new";
 
 static const char *const names[STORE_DBS] = {
     [STORE_JOBS] = "jobs",       [STORE_PAYLOAD] = "payload", [STORE_PENDING] = "pending",
@@ -146,29 +150,74 @@ static int check_transaction_id(MDB_env *env)
     return JOBTAB_OK;
 }
 
-/* All named databases are made by the first to open. */
+static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
+{
+    MDB_txn *txn;
+
+    int rc = mdb_txn_begin(env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    for (int i = 0; !rc && i < STORE_DBS; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &dbs[i]);
+    if (!rc)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and would
+ * never again open a file that a power failure had left with one of them. Nobody else knows the new
+ * one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the caller's to
+ * sync. */
+static int make_file(const char *dir, const char *path, uint64_t map_size)
+{
+    const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
+    MDB_dbi dbs[STORE_DBS];
+    char new_path[4096];
+    MDB_env *env;
+
+    if ((size_t)snprintf(new_path, sizeof new_path, "%s/%s", dir, new_file) >= sizeof new_path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    if (unlink(new_path) < 0 && errno != ENOENT)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot remove %s", new_path);
+    int rc = mdb_env_create(&env);
+    if (rc)
+        return translate(rc, new_path);
+    rc = mdb_env_set_maxdbs(env, STORE_DBS);
+    if (!rc)
+        rc = mdb_env_set_mapsize(env, map_size);
+    if (!rc)
+        rc = mdb_env_open(env, new_path, flags, 0600);
+    if (!rc)
+        rc = make_databases(env, dbs);
+    mdb_env_close(env);
+    if (rc)
+        rc = translate(rc, new_path);
+    else if (rename(new_path, path) < 0)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", path);
+    if (rc)
+        unlink(new_path);
+    return rc;
+}
+
+/* There without exception, but in a file that an earlier version had begun to make. */
 static int open_databases(struct store *store, bool must_exist)
 {
     MDB_txn *txn;
 
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return translate(rc, "cannot open the databases");
     for (int i = 0; !rc && i < STORE_DBS; i++)
         rc = mdb_dbi_open(txn, names[i], 0, &store->dbs[i]);
     if (!rc)
         return translate(mdb_txn_commit(txn), "cannot open the databases");
-    if (rc != MDB_NOTFOUND)
-        goto failed;
     mdb_txn_abort(txn);
+    if (rc != MDB_NOTFOUND)
+        return translate(rc, "cannot open the databases");
     if (must_exist)
         return fail(JOBTAB_NOTABLE, "the file there holds no job table");
-    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    for (int i = 0; !rc && i < STORE_DBS; i++)
-        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &store->dbs[i]);
-    if (!rc)
-        return translate(mdb_txn_commit(txn), "cannot make the databases");
-failed:
-    mdb_txn_abort(txn);
-    return translate(rc, "cannot open the databases");
+    return translate(make_databases(store->env, store->dbs), "cannot make the databases");
 }
 
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
@@ -176,14 +225,20 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
 {
     char path[4096];
     unsigned flags = MDB_NOTLS | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
+    struct stat file;
     int fd, dead, rc;
 
-    snprintf(path, sizeof path, "%s/%s", dir, store_file);
-    if (access(path, F_OK) < 0) {
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, store_file) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    bool there = stat(path, &file) == 0;
+    if (!there && errno != ENOENT)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
+    if (!there || file.st_size == 0) { /* an empty one is what earlier versions began with */
         if (must_exist)
             return fail(JOBTAB_NOTABLE, "there is no table in %s", dir);
-        if (!map_size)
-            map_size = DEFAULT_MAP;
+        rc = make_file(dir, path, map_size ? map_size : DEFAULT_MAP);
+        if (rc)
+            return rc;
     }
     struct store *store = calloc(1, sizeof *store);
     if (!store)
