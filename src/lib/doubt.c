@@ -2,7 +2,6 @@
 #include "doubt.h"
 
 #include "error.h"
-#include "mutant.h"
 #include "text.h"
 #include "verify.h"
 
@@ -29,7 +28,7 @@ void doubt_raise(struct jobtab *table)
 
 bool doubt_stands(const struct jobtab *table)
 {
-    return atomic_load(&table->shared->doubt.state) != DOUBT_NONE && !mutant(MUTANT_NO_DOUBT);
+    return atomic_load(&table->shared->doubt.state) != DOUBT_NONE;
 }
 
 static void keep_first(const char *fault, void *context)

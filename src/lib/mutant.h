@@ -16,7 +16,6 @@ enum mutant {
     MUTANT_NO_BATCH_CHECK, /* what a dead leader had committed is done once more */
     MUTANT_NO_INDEX,       /* a changed job stays in the index of its old state */
     MUTANT_IGNORE_ERROR,   /* a commit that failed is acknowledged */
-    MUTANT_NO_DOUBT,       /* after a commit that failed the table is written to unseen */
     MUTANT_STALE_READS,    /* a held snapshot is not renewed */
     MUTANTS
 };
