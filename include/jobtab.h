@@ -14,6 +14,16 @@
  *   what all have queued, each with its own result. If the leader is killed, at any instruction,
  *   each operation is done once or not at all, and the next one goes on. The operation of a
  *   caller that is killed while it waits may still be done.
+ * - Disks fail: when a commit fails (an I/O error, a disk that is full beyond all reserve) its callers
+ *   get JOBTAB_BROKEN, in whatever process; each operation is done once or not at all, and nobody was
+ *   told. Such a handle is of no use but to be closed; the process may open the table again at once.
+ *   Reads of other handles go on. The next change, of whoever, undoes what the commit left in the
+ *   file, makes sure that all of the file is on disk and can be read, and verifies it; until the disk
+ *   lets it, changes get JOBTAB_SYSTEM (JOBTAB_FULL) and change nothing. If faults are found all
+ *   changes get JOBTAB_DAMAGED, until nobody has the table open and it was repaired or replaced.
+ *   The file is read through a map: a page of it that cannot be read ends the process with SIGBUS.
+ *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
+ *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
  *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
  * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
@@ -61,7 +71,7 @@ enum jobtab_error {
     JOBTAB_STALE,      /* the token is not the current one: another attempt has the job */
     JOBTAB_STOP,       /* done as asked, but the job is to be cancelled: stop working on it */
     JOBTAB_CONFLICT,   /* the idempotency key belongs to a different request */
-    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict */
+    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict, or its disk is full */
     JOBTAB_INVALID,    /* an argument is out of its range; why names it */
     JOBTAB_TOOBIG,     /* params, result or message over the table's limit; why names it */
     JOBTAB_TIMEOUT,    /* the wait ended before the event */
@@ -69,7 +79,7 @@ enum jobtab_error {
     JOBTAB_BUSY,       /* this process has the table open already */
     JOBTAB_NOTABLE,    /* there is no table in that directory, and none was to be made */
     JOBTAB_SCHEMA,     /* the table was written by an incompatible version */
-    JOBTAB_DAMAGED,    /* a record cannot be read; run verify */
+    JOBTAB_DAMAGED,    /* a record cannot be read, or the table was found damaged; run verify */
     JOBTAB_SYSTEM,     /* the system refused: open, memory, disk; why has the reason */
     JOBTAB_BROKEN,     /* an earlier commit failed with its outcome unknown: close, open again */
 };
@@ -449,6 +459,11 @@ struct jobtab_swept {
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept);
 
 /* --------------------------------------------------------------- maintenance */
+
+/* Would changes be taken now, as far as can be told without trying? JOBTAB_OK; JOBTAB_SYSTEM after a
+ * commit failed and until the table has been verified; JOBTAB_DAMAGED when that found faults;
+ * JOBTAB_BROKEN when this handle is to be closed and opened again. Waits for nothing, reads nothing. */
+int jobtab_writable(struct jobtab *table);
 
 /* A compacted copy into directory `dir` (made; must not hold a table): written, synced, then
  * named. Writers go on meanwhile. Readers of `dir` see all of it or nothing. */

@@ -4,6 +4,7 @@
  * and policies that this opener brings, the shared file. The lock is the kernel's and dies with its
  * holder, so an opener killed at any instruction leaves the next one a sound table.
  */
+#include "doubt.h"
 #include "error.h"
 #include "lead.h"
 #include "sync.h"
@@ -314,6 +315,8 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     }
     if (!rc)
         rc = shared_open(dir, &table->shared, &table->use);
+    if (!rc && !store_synced(table->store))
+        doubt_raise(table);
     if (!rc)
         rc = settle_table(table, options);
     if (!rc)

@@ -54,6 +54,13 @@ static int make(const char *path, int fd, struct shared *shared, const struct bo
     return JOBTAB_OK;
 }
 
+/* Nobody has the table open: it may have been repaired, or replaced by a backup. */
+static void doubt_anew(struct doubt *doubt)
+{
+    doubt->refused_at = 0;
+    atomic_store(&doubt->state, DOUBT_OPEN);
+}
+
 int shared_open(const char *dir, struct shared **result, int *use)
 {
     struct boot boot = clock_boot_id();
@@ -69,6 +76,9 @@ int shared_open(const char *dir, struct shared **result, int *use)
     int rc = map(path, fd, &file, &shared);
     if (!rc && !is_ours(shared, &boot, &file))
         rc = make(path, fd, shared, &boot, &file);
+    else if (!rc && atomic_load(&shared->doubt.state) == DOUBT_DAMAGED &&
+             flock(fd, LOCK_EX | LOCK_NB) == 0)
+        doubt_anew(&shared->doubt);
     if (!rc && flock(fd, LOCK_SH) < 0)
         rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
     if (rc) {

@@ -3,7 +3,8 @@
  * Life: opened by one process for itself, under the open lock (see open.c). The environment holds a
  * pool of reset reading transactions, so that a read costs a renewal and no slot search. A commit
  * whose outcome is unknown (an I/O error, a full disk) breaks the store for this process:
- * every later call is refused until it is opened again, since LMDB would go on acknowledging.
+ * every later call is refused until it is opened again, since LMDB would go on acknowledging. What such a
+ * commit left in the file is put right by store_settle, in another process or after opening again.
  *
  * The gate: reading and writing transactions hold it shared; adopting a map that another process
  * has grown needs a moment without any transaction, and takes it alone.
@@ -33,6 +34,11 @@
 #define DEFAULT_MAP (UINT64_C(1) << 30)
 #define META_PAGES  2
 #define FREE_LIST   0 /* LMDB's handle of the database that lists free pages */
+#define PAGE_HEADER 16 /* of a meta page: its number and kind; what follows is a copy of the other's */
+
+/* Blocks that are taken at once when the file grows. */
+#define ROOM_STEP (UINT64_C(1) << 20)
+#define READ_STEP (1 << 20) /* bytes that are read at once to see whether they can be */
 
 /* The size that LMDB gives its lock file: a header and a cache line for each reader. */
 #define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
@@ -68,6 +74,8 @@ struct store {
     pthread_rwlock_t gate;
     struct store_txn *_Atomic pool[POOL_SIZE]; /* NULL: nothing there */
     atomic_bool broken;
+    bool synced;   /* what stood in the file when it was opened is on disk */
+    uint64_t room; /* of the writer: bytes from the file's beginning that have their blocks */
 };
 
 /* What this thread holds. */
@@ -105,28 +113,61 @@ static int broken(void)
     return fail(JOBTAB_BROKEN, "an earlier commit failed with its outcome unknown");
 }
 
+/* Blocks for bytes of a file, whether its end is before them or not. 0 or an errno. A file system that
+ * knows no such thing has nothing to promise. */
+static int take_blocks(int fd, uint64_t from, uint64_t to)
+{
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0)
+        return 0;
+    return errno == EOPNOTSUPP ? 0 : errno;
+}
+
 /* ---------------------------------------------------------------- open, close */
 
-/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its
- * room before. Only when there is none, since closing a descriptor of one in use would drop
- * this process's locks on it. */
+/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its room
+ * before, also to one that has holes (made by LMDB's own tools, or copied). Not beyond its end: others
+ * may have it mapped as it is. Never while this process has the environment open, since closing a
+ * descriptor drops all of the process's locks on the file. */
 static int make_lock_file(const char *dir, uint32_t readers)
 {
     char path[4096];
+    struct stat file;
+    bool made = false;
 
     if ((size_t)snprintf(path, sizeof path, "%s/lock.mdb", dir) >= sizeof path)
         return fail(JOBTAB_INVALID, "directory: its name is too long");
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? JOBTAB_OK
-                               : fail_errno(JOBTAB_SYSTEM, errno, "cannot make %s", path);
-    int rc = posix_fallocate(fd, 0, LOCK_FILE_SIZE(readers));
-    if (rc) {
-        unlink(path);
-        rc = fail_errno(JOBTAB_SYSTEM, rc, "cannot make room for %s", path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        made = true;
     }
+    if (fd < 0)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
+    int rc = JOBTAB_OK;
+    if (fstat(fd, &file) < 0) {
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
+    } else {
+        off_t size = file.st_size < LOCK_FILE_SIZE(readers) ? LOCK_FILE_SIZE(readers) : file.st_size;
+        int err = take_blocks(fd, 0, (uint64_t)size);
+        if (err)
+            rc = fail_errno(JOBTAB_SYSTEM, err, "cannot make room for %s", path);
+    }
+    if (rc && made)
+        unlink(path);
     close(fd);
     return rc;
+}
+
+/* A disk that was full may have taken one page of a new file: LMDB would refuse it for ever. Such a file
+ * never was a table, whose two first pages are there before anything is committed. */
+static int drop_half_made(const char *path, bool must_exist)
+{
+    struct stat file;
+
+    if (must_exist || stat(path, &file) < 0 || file.st_size >= META_PAGES * sysconf(_SC_PAGESIZE))
+        return JOBTAB_OK;
+    return truncate(path, 0) == 0 ? JOBTAB_OK
+                                  : fail_errno(JOBTAB_SYSTEM, errno, "cannot begin %s anew", path);
 }
 
 /* A first opener that was killed between making the lock file and reading the meta pages leaves
@@ -245,6 +286,8 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
     rc = make_lock_file(dir, max_readers);
+    if (!rc)
+        rc = drop_half_made(path, must_exist);
     if (rc)
         goto failed;
     rc = mdb_env_create(&store->env);
@@ -260,9 +303,9 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         rc = mdb_env_get_fd(store->env, &fd);
     if (!rc && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         rc = errno;
-    /* What a writer that died had written may be visible and not yet on disk. */
-    if (!rc)
-        rc = mdb_env_sync(store->env, 1);
+    /* What a writer that died had written may be visible and not yet on disk. When the disk refuses, it can
+     * still be read: see store_synced. */
+    store->synced = !rc && mdb_env_sync(store->env, 1) == 0;
     if (!rc)
         rc = mdb_reader_check(store->env, &dead);
     if (rc) {
@@ -470,6 +513,11 @@ void store_rest(const struct store *store)
     hold.store = NULL;
 }
 
+int store_whole(const struct store *store)
+{
+    return atomic_load(&store->broken) ? broken() : JOBTAB_OK;
+}
+
 int store_read(struct store *store, struct store_txn **result)
 {
     if (atomic_load(&store->broken))
@@ -511,6 +559,8 @@ int store_commit(struct store_txn *txn)
      * and the same process would go on acknowledging after a failed sync. */
     if (failed == MDB_MAP_FULL)
         return translate(failed, "cannot commit");
+    if (mutant(MUTANT_IGNORE_ERROR))
+        return JOBTAB_OK;
     atomic_store(&store->broken, true);
     return fail(JOBTAB_BROKEN, "cannot commit: %s", mdb_strerror(failed));
 }
@@ -765,6 +815,101 @@ uint32_t store_clear_readers(struct store *store)
 
     mdb_reader_check(store->env, &dead);
     return dead > 0 ? (uint32_t)dead : 0;
+}
+
+bool store_synced(const struct store *store)
+{
+    return store->synced;
+}
+
+static uint64_t page_size(struct store *store)
+{
+    MDB_stat stat;
+
+    mdb_env_stat(store->env, &stat);
+    return stat.ms_psize;
+}
+
+/* The file's end as the last commit has it. */
+static uint64_t file_end(struct store *store)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    return (info.me_last_pgno + 1) * page_size(store);
+}
+
+int store_reserve(struct store *store, uint64_t bytes)
+{
+    uint64_t most = store_size(store), wanted = file_end(store) + bytes, more;
+    int fd;
+
+    wanted = wanted < most ? wanted : most;
+    if (wanted <= store->room)
+        return JOBTAB_OK;
+    more = wanted + ROOM_STEP < most ? wanted + ROOM_STEP : most;
+    mdb_env_get_fd(store->env, &fd);
+    if (take_blocks(fd, store->room, more) == 0) {
+        store->room = more;
+        return JOBTAB_OK;
+    }
+    int err = take_blocks(fd, store->room, wanted);
+    if (err == ENOSPC || err == EDQUOT || err == EFBIG)
+        return fail_errno(JOBTAB_FULL, err, "no room for the table to grow");
+    if (err)
+        return fail_errno(JOBTAB_SYSTEM, err, "cannot make room for the table to grow");
+    store->room = wanted;
+    return JOBTAB_OK;
+}
+
+/* Both meta pages shall show the last commit, on disk. The one that the next commit goes to may have been
+ * written by one that failed, in part or in whole, to the disk or only to memory: what it would name
+ * are free pages now, and should it be found after a power loss when those are in use again, the table
+ * would be lost. LMDB's own attempt at this is written to a disk that has just failed. */
+static int write_meta(struct store_txn *txn, int fd)
+{
+    size_t size = page_size(txn->store), last = (mdb_txn_id(txn->lmdb) - 1) % META_PAGES;
+    size_t rest = size - PAGE_HEADER;
+    off_t from = (off_t)(last * size), to = (off_t)((META_PAGES - 1 - last) * size);
+    char *page = malloc(size);
+
+    if (!page)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    int rc = JOBTAB_OK;
+    errno = EIO; /* of a short read or write */
+    if (pread(fd, page, size, from) != (ssize_t)size ||
+        pwrite(fd, page + PAGE_HEADER, rest, to + PAGE_HEADER) != (ssize_t)rest)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot undo a commit that failed");
+    free(page);
+    if (!rc && (rc = mdb_env_sync(txn->store->env, 1)) != 0)
+        rc = translate(rc, "cannot sync");
+    return rc;
+}
+
+/* A page that cannot be read is an error here, and SIGBUS where the map is read. */
+static int read_through(struct store *store, int fd)
+{
+    uint64_t end = file_end(store);
+    char *bytes = malloc(READ_STEP);
+    int rc = JOBTAB_OK;
+
+    if (!bytes)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    for (uint64_t at = 0; at < end && !rc; at += READ_STEP)
+        if (pread(fd, bytes, READ_STEP, (off_t)at) < 0)
+            rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot read the table's file at %llu",
+                            (unsigned long long)at);
+    free(bytes);
+    return rc;
+}
+
+int store_settle(struct store_txn *txn)
+{
+    int fd;
+
+    mdb_env_get_fd(txn->store->env, &fd);
+    int rc = write_meta(txn, fd);
+    return rc ? rc : read_through(txn->store, fd);
 }
 
 void store_break(struct store *store)

@@ -51,7 +51,8 @@ void store_close(struct store *store, bool forked);
 int store_hold(struct store *store);
 void store_pause(const struct store *store);
 void store_rest(const struct store *store);
-/* JOBTAB_BROKEN once a commit has failed with its outcome unknown. */
+/* JOBTAB_BROKEN once a commit has failed with its outcome unknown, as the next two. */
+int store_whole(const struct store *store);
 int store_read(struct store *store, struct store_txn **txn);
 /* Waits for the writer that is. */
 int store_write(struct store *store, struct store_txn **txn);
@@ -95,6 +96,15 @@ void store_readers(struct store *store, uint32_t *used, uint32_t *max);
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
 int store_sync(struct store *store);
+/* False when what the last writer had left could not be made durable at opening: it may be read, and
+ * store_settle must succeed before it is written to. */
+bool store_synced(const struct store *store);
+/* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
+ * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
+int store_settle(struct store_txn *txn);
+/* By the writer, before it puts what can be refused: see to it that the file can grow by `bytes`, and a
+ * little more. JOBTAB_FULL: the disk has no room for that. */
+int store_reserve(struct store *store, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */

@@ -11,6 +11,12 @@
 /* Finished jobs that one submit may evict to make room. */
 #define EVICT_MAX 16
 
+/* What must be left of the disk when a submit is taken, as the second mark leaves some of the map: for
+ * finishing, cancelling and expiring on a disk that is full. */
+#define DISK_LEFT (UINT64_C(1) << 20)
+/* What a submit adds to the file beside its params: record, indexes, the rest of the params' last page. */
+#define SUBMIT_BYTES 4096
+
 int check_json(const char *field, const void *data, size_t size)
 {
     struct json_fault fault;
@@ -118,7 +124,7 @@ static bool evict_one(struct edit *edit)
  * frees can be used only a few commits later, so there are two marks: above the first, a submit
  * pays with evictions; above the second, half-way to a full map, it is refused as well, and
  * what is left is for finishing, cancelling and expiring. */
-static int make_room(struct edit *edit)
+static int make_room(struct edit *edit, uint64_t params_size)
 {
     uint64_t jobs = store_count(edit->txn, STORE_JOBS);
     uint64_t size = store_size(edit->table->store);
@@ -129,15 +135,15 @@ static int make_room(struct edit *edit)
             return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs, none to evict",
                         (unsigned long long)edit->settings.max_jobs);
     uint64_t used = store_used(edit->txn, mark);
-    if (used <= mark)
-        return JOBTAB_OK;
     int evicted = 0;
     for (; used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
         used = store_used(edit->txn, mark);
-    if (!evicted || used > mark + (size - mark) / 2)
+    if (used > mark && (!evicted || used > mark + (size - mark) / 2))
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);
-    return JOBTAB_OK;
+    edit->added += params_size + SUBMIT_BYTES;
+    uint64_t left = size - mark < DISK_LEFT ? size - mark : DISK_LEFT;
+    return store_reserve(edit->table->store, edit->added + left);
 }
 
 static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
@@ -181,7 +187,7 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     if (submit->params && submit->params_size > edit->settings.params_max)
         return fail(JOBTAB_TOOBIG, "params: %zu bytes are over the limit of %llu",
                     submit->params_size, (unsigned long long)edit->settings.params_max);
-    rc = make_room(edit);
+    rc = make_room(edit, submit->params_size);
     if (!rc)
         rc = edit_policy(edit, submit->kind, &policy);
     if (rc)

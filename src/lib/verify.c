@@ -2,6 +2,8 @@
  *
  * From the jobs to all that must exist for them, counting; then over each other database, to find
  * what belongs to no job. Nothing is changed. */
+#include "verify.h"
+
 #include "edit.h"
 #include "error.h"
 #include "payload.h"
@@ -384,17 +386,12 @@ static void check_meta(struct check *check)
     store_cursor_end(cursor);
 }
 
-int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault_fn,
-                  void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
-                  uint64_t *records, uint64_t *faults)
+int verify_all(struct store_txn *txn, jobtab_fault_fn *fault_fn,
+               void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
+               uint64_t *records, uint64_t *faults)
 {
-    struct check check = {.fault = fault_fn, .progress = progress, .context = context};
-    int rc = table_enter(table);
+    struct check check = {.txn = txn, .fault = fault_fn, .progress = progress, .context = context};
 
-    if (!rc)
-        rc = store_read(table->store, &check.txn);
-    if (rc)
-        return rc;
     check.all = store_count(check.txn, STORE_JOBS);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         check.all += store_count(check.txn, others[i].db);
@@ -409,14 +406,29 @@ int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault_fn,
     check_counts(&check);
     if (progress)
         progress(check.records, check.all, context);
-    rc = store_error(check.txn);
+    int rc = store_error(check.txn);
     if (rc)
         fail(rc, "the table cannot be read to its end: a page of its file is damaged");
     else
         fail_clear();
-    store_end(check.txn);
     free(check.kinds);
     *records = check.records;
     *faults = check.faults + (rc != JOBTAB_OK);
+    return rc;
+}
+
+int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault_fn,
+                  void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
+                  uint64_t *records, uint64_t *faults)
+{
+    struct store_txn *txn;
+    int rc = table_enter(table);
+
+    if (!rc)
+        rc = store_read(table->store, &txn);
+    if (rc)
+        return rc;
+    rc = verify_all(txn, fault_fn, progress, context, records, faults);
+    store_end(txn);
     return rc;
 }

@@ -194,6 +194,7 @@ static int use_inherited(void *context)
         jobtab_claimable(f->table, "k", &any),
         jobtab_sweep(f->table, 1, &swept),
         jobtab_backup(f->table, "/nowhere"),
+        jobtab_writable(f->table),
         jobtab_verify(f->table, NULL, NULL, NULL, &records, &faults),
     };
 
