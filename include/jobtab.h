@@ -25,7 +25,9 @@
  *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
  *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped. One that is
+ *   stopped inside a read keeps what becomes free from being used again, and the file grows: see
+ *   jobtab_holders; jobtabd ends such a process.
  * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
@@ -457,6 +459,31 @@ struct jobtab_swept {
  * whose lease lapsed go back, slots of dead readers are cleared. Writes nothing when there is
  * nothing to do. Any process may call it at any time; the daemon's keeper does. */
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept);
+
+/* What a process has of the table that others need. */
+enum jobtab_holds {
+    JOBTAB_HOLDS_SNAPSHOT, /* older than the newest: space that became free since is not used again */
+    JOBTAB_HOLDS_WRITER,   /* the store's own writer lock: nobody else writes */
+    JOBTAB_HOLDS_READERS,  /* the lock of the list of readers: nobody else begins to read, or opens */
+    JOBTAB_HOLDS_OPEN,     /* the open lock: nobody else opens */
+};
+
+struct jobtab_holder {
+    enum jobtab_holds what;
+    int32_t pid;
+    uint64_t start_time; /* field 22 of /proc/PID/stat */
+    uint64_t number;     /* which: the commit that the snapshot shows, or the thread with the lock */
+    uint64_t behind;     /* a snapshot's: commits made since */
+    uint64_t cpu;        /* ms of processor time that the process has had */
+    bool stopped;        /* by a signal or a debugger, every thread of it */
+    bool busy;           /* a thread of it runs, or waits for a disk */
+};
+
+/* Who holds what at this moment, at most *n of them; *n becomes how many there are in holders. A process with
+ * several snapshots is told once, with the oldest. Waits for nobody, whoever may be stopped, and
+ * takes nothing itself. One that is asked about twice, has the same what and number both times, and
+ * is stopped, or neither was busy nor used the processor meanwhile, is in the others' way. */
+int jobtab_holders(struct jobtab *table, struct jobtab_holder *holders, size_t *n);
 
 /* --------------------------------------------------------------- maintenance */
 

@@ -15,12 +15,14 @@
  */
 #include "store.h"
 
+#include "clock.h"
 #include "error.h"
 #include "mutant.h"
 #include "sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -261,9 +263,53 @@ static int open_databases(struct store *store, bool must_exist)
     return translate(make_databases(store->env, store->dbs), "cannot make the databases");
 }
 
+struct reader_list {
+    store_reader_fn *tell;
+    void *context;
+};
+
+/* "     pid     thread txnid": numbers in decimal, hexadecimal, and decimal or "-". The first line is a
+ * heading, or says that there are none. */
+static int read_reader(const char *line, void *context)
+{
+    const struct reader_list *list = context;
+    uint64_t shows = 0;
+    int32_t pid;
+
+    if (sscanf(line, "%" SCNd32 " %*x %" SCNu64, &pid, &shows) >= 1)
+        list->tell(pid, shows, list->context);
+    return 0;
+}
+
+void store_each_reader(struct store *store, store_reader_fn *tell, void *context)
+{
+    struct reader_list list = {.tell = tell, .context = context};
+
+    mdb_reader_list(store->env, read_reader, &list);
+}
+
+static void find_namesake(int32_t pid, uint64_t shows, void *context)
+{
+    bool *found = context;
+
+    (void)shows;
+    *found = *found || pid == process_self();
+}
+
+/* A slot with our pid before we have one was left by a process that had the pid before us. LMDB would
+ * take it for ours, and its snapshot would pin pages for as long as we live. */
+static bool has_namesake(struct store *store)
+{
+    bool found = false;
+
+    store_each_reader(store, find_namesake, &found);
+    return found;
+}
+
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
                struct store **result)
 {
+    bool namesake = false;
     char path[4096];
     unsigned flags = MDB_NOTLS | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
     struct stat file;
@@ -312,11 +358,17 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         rc = translate(rc, path);
         goto failed;
     }
+    namesake = has_namesake(store);
     rc = check_transaction_id(store->env);
     if (!rc)
         rc = open_databases(store, must_exist);
     if (rc)
         goto failed;
+    if (namesake) {
+        /* A close clears every slot of our pid, once there was a reader of our own. */
+        store_close(store, false);
+        return store_open(dir, map_size, max_readers, must_exist, result);
+    }
     *result = store;
     return JOBTAB_OK;
 failed:
@@ -789,14 +841,20 @@ uint64_t store_size(struct store *store)
     return info.me_mapsize;
 }
 
-static int count_reader(const char *line, void *context)
+uint64_t store_newest(struct store *store)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    return info.me_last_txnid;
+}
+
+static void count_reader(int32_t pid, uint64_t shows, void *context)
 {
     uint32_t *count = context;
 
-    /* The first line is a heading, or says that there are none. */
-    if (line[0] == ' ' && strpbrk(line, "0123456789"))
-        ++*count;
-    return 0;
+    (void)pid, (void)shows;
+    ++*count;
 }
 
 void store_readers(struct store *store, uint32_t *used, uint32_t *max)
@@ -806,7 +864,7 @@ void store_readers(struct store *store, uint32_t *used, uint32_t *max)
     mdb_env_info(store->env, &info);
     *used = 0;
     *max = info.me_maxreaders;
-    mdb_reader_list(store->env, count_reader, used);
+    store_each_reader(store, count_reader, used);
 }
 
 uint32_t store_clear_readers(struct store *store)

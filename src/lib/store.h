@@ -92,6 +92,12 @@ bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct sl
 uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
 uint64_t store_size(struct store *store);
 void store_readers(struct store *store, uint32_t *used, uint32_t *max);
+/* Told of a reader's slot: whose it is, and the commit that it shows, 0 while it reads nothing. */
+typedef void store_reader_fn(int32_t pid, uint64_t shows, void *context);
+/* Waits for nobody, whoever may be stopped. Slots of the dead are told, too. */
+void store_each_reader(struct store *store, store_reader_fn *tell, void *context);
+/* The newest commit, by the same count. */
+uint64_t store_newest(struct store *store);
 /* Clear the slots of readers that died; how many there were. */
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
