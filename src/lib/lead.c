@@ -124,8 +124,9 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
     int rc = begin(call->table, &edit);
 
     *answered = 0;
+    /* Out of the line before the lead is given up: another leader would do what was refused here. */
     if (rc)
-        return rc;
+        return mutant(MUTANT_LATE_WITHDRAWAL) || queue_withdraw(call->slot) ? rc : accept(call);
     edit.self = &call->table->self;
     if (call->work)
         rc = call->work(&edit, call->context);

@@ -326,7 +326,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     if (rc) {
         delist(table);
         free_table(table, false);
-        return rc;
+        return rc == JOBTAB_BROKEN ? JOBTAB_SYSTEM : rc; /* closed it is: the next open looks anew */
     }
     *result = table;
     return JOBTAB_OK;

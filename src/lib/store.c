@@ -19,6 +19,7 @@
 #include "error.h"
 #include "mutant.h"
 #include "sync.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,8 @@ struct store_txn {
     struct store *store;
     MDB_txn *lmdb;
     size_t id; /* of a held one: the commit that it shows */
-    int error; /* sticks */
+    int error; /* sticks, and so do its words: what comes after it may find less than there is */
+    char why[JOBTAB_WHY_MAX];
     bool writes;
     bool dirty; /* something was put or deleted */
 };
@@ -596,7 +598,7 @@ int store_write(struct store *store, struct store_txn **result)
 int store_commit(struct store_txn *txn)
 {
     struct store *store = txn->store;
-    int rc = txn->error;
+    int rc = store_error(txn);
 
     if (rc || !txn->dirty) {
         store_end(txn);
@@ -637,13 +639,15 @@ void store_end(struct store_txn *txn)
 
 int store_error(const struct store_txn *txn)
 {
-    return txn->error;
+    return txn->error ? fail(txn->error, "%s", txn->why) : JOBTAB_OK;
 }
 
 int store_fail(struct store_txn *txn, int code)
 {
-    if (!txn->error)
+    if (!txn->error) {
         txn->error = code;
+        text_copy(txn->why, sizeof txn->why, jobtab_why());
+    }
     return code;
 }
 
@@ -666,7 +670,7 @@ static bool noted(struct store_txn *txn, int rc, enum store_db db)
     if (rc == MDB_SUCCESS)
         return true;
     if (rc != MDB_NOTFOUND && !txn->error)
-        txn->error = translate(rc, names[db]);
+        store_fail(txn, translate(rc, names[db]));
     return false;
 }
 
@@ -729,7 +733,8 @@ struct store_cursor *store_cursor(struct store_txn *txn, enum store_db db)
         return NULL;
     struct store_cursor *cursor = calloc(1, sizeof *cursor);
     if (!cursor) {
-        store_fail(txn, fail(JOBTAB_SYSTEM, "out of memory"));
+        if (!mutant(MUTANT_NO_STICKING))
+            store_fail(txn, fail(JOBTAB_SYSTEM, "out of memory"));
         return NULL;
     }
     cursor->txn = txn;

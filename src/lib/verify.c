@@ -41,6 +41,8 @@ fault(struct check *check, const struct jobtab_id *id, const char *format, ...)
     int n = 0;
     va_list args;
 
+    if (store_error(check->txn) == JOBTAB_SYSTEM)
+        return; /* what could not be looked at is no fault of the table */
     check->faults++;
     if (!check->fault)
         return;
@@ -407,13 +409,13 @@ int verify_all(struct store_txn *txn, jobtab_fault_fn *fault_fn,
     if (progress)
         progress(check.records, check.all, context);
     int rc = store_error(check.txn);
-    if (rc)
+    if (rc == JOBTAB_DAMAGED)
         fail(rc, "the table cannot be read to its end: a page of its file is damaged");
-    else
+    else if (!rc)
         fail_clear();
     free(check.kinds);
     *records = check.records;
-    *faults = check.faults + (rc != JOBTAB_OK);
+    *faults = check.faults + (rc == JOBTAB_DAMAGED);
     return rc;
 }
 

@@ -13,6 +13,7 @@ check_DATA += $(crash_helpers)
 
 include tests/crash/disk/local.mk
 include tests/crash/kill/local.mk
+include tests/crash/limit/local.mk
 include tests/crash/power/local.mk
 
 CRASH_PARTS =
