@@ -16,6 +16,7 @@
 
 #include "error.h"
 #include "mutant.h"
+#include "store_pages.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -146,6 +147,39 @@ static int check_transaction_id(MDB_env *env)
     return JOBTAB_OK;
 }
 
+struct first_fault {
+    char line[256]; /* "" before there is one */
+};
+
+static void note_first(const char *fault, void *context)
+{
+    struct first_fault *first = context;
+
+    if (!first->line[0])
+        snprintf(first->line, sizeof first->line, "%s", fault);
+}
+
+/* LMDB believes what it reads, and a damaged page kills who asks for it: look at what opening asks for
+ * before it does. */
+static int check_pages(MDB_env *env, int fd, const char *path)
+{
+    static const char *const read_at_open[] = {"meta", "changes", NULL};
+    struct first_fault first = {.line = ""};
+    uint64_t faults;
+    bool passed = true;
+    int rc = JOBTAB_OK;
+
+    while (passed && !rc) {
+        MDB_txn *txn;
+        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+        if (rc)
+            return translate(rc, "cannot read");
+        rc = pages_check(fd, mdb_txn_id(txn), read_at_open, note_first, &first, &faults, &passed);
+        mdb_txn_abort(txn);
+    }
+    return rc == JOBTAB_DAMAGED ? fail(rc, "%s: %s", path, first.line) : rc;
+}
+
 /* All named databases are made by the first to open. */
 static int open_databases(struct store *store, bool must_exist)
 {
@@ -189,7 +223,9 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     if (!store)
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
-    rc = make_lock_file(dir, max_readers);
+    rc = pages_check_head(path);
+    if (!rc)
+        rc = make_lock_file(dir, max_readers);
     if (rc)
         goto failed;
     rc = mdb_env_create(&store->env);
@@ -215,6 +251,8 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         goto failed;
     }
     rc = check_transaction_id(store->env);
+    if (!rc)
+        rc = check_pages(store->env, fd, path);
     if (!rc)
         rc = open_databases(store, must_exist);
     if (rc)
@@ -648,6 +686,15 @@ bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct sl
 }
 
 /* ---------------------------------------------------------------- maintenance */
+
+int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
+                bool *passed)
+{
+    int fd = -1;
+
+    mdb_env_get_fd(txn->store->env, &fd);
+    return pages_check(fd, mdb_txn_id(txn->lmdb), NULL, fault, context, faults, passed);
+}
 
 static uint64_t pages_of(const MDB_stat *stat)
 {
