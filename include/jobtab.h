@@ -389,7 +389,8 @@ struct jobtab_filter {
 /* One page of one snapshot into jobs[0..*n): at most *n of them, fewer when the table ends or when
  * 20,000 records were looked at. *more says whether another page may follow; *cursor is
  * where it begins. A record that cannot be read is left out of every page, whatever is asked for:
- * one damaged job does not hide the others. */
+ * one damaged job does not hide the others. JOBTAB_DAMAGED where the file itself cannot be gone
+ * through any further. */
 int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct jobtab_job *jobs,
                 size_t *n, struct jobtab_id *cursor, bool *more);
 

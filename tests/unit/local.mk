@@ -4,7 +4,7 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
@@ -43,6 +43,12 @@ tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
 tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
+# Calls of the store can be made to fail, each in its turn.
+tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
+tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS)
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
