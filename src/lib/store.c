@@ -83,8 +83,8 @@ static int translate(int rc, const char *what)
     case MDB_MAP_FULL:
         return fail(JOBTAB_FULL, "%s: the map is full", what);
     case MDB_VERSION_MISMATCH:
-    case MDB_INVALID:
         return fail(JOBTAB_SCHEMA, "%s: %s", what, mdb_strerror(rc));
+    case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_BAD_VALSIZE:
@@ -111,8 +111,7 @@ static int make_lock_file(const char *dir, uint32_t readers)
 {
     char path[4096];
 
-    if ((size_t)snprintf(path, sizeof path, "%s/lock.mdb", dir) >= sizeof path)
-        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    snprintf(path, sizeof path, "%s/lock.mdb", dir); /* not longer than that of the data */
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno == EEXIST ? JOBTAB_OK
@@ -183,7 +182,7 @@ static int check_pages(MDB_env *env, int fd, const char *path)
 /* All named databases are made by the first to open. */
 static int open_databases(struct store *store, bool must_exist)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
 
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     for (int i = 0; !rc && i < STORE_DBS; i++)
@@ -193,6 +192,7 @@ static int open_databases(struct store *store, bool must_exist)
     if (rc != MDB_NOTFOUND)
         goto failed;
     mdb_txn_abort(txn);
+    txn = NULL;
     if (must_exist)
         return fail(JOBTAB_NOTABLE, "the file there holds no job table");
     rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -212,7 +212,8 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     unsigned flags = MDB_NOTLS | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
     int fd, dead, rc;
 
-    snprintf(path, sizeof path, "%s/%s", dir, store_file);
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, store_file) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
     if (access(path, F_OK) < 0) {
         if (must_exist)
             return fail(JOBTAB_NOTABLE, "there is no table in %s", dir);

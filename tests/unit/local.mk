@@ -48,7 +48,15 @@ tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
 # Calls of the store can be made to fail, each in its turn.
 tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
-tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS)
+tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=mdb_env_create -Wl,--wrap=mdb_env_set_maxdbs -Wl,--wrap=mdb_env_set_maxreaders \
+	-Wl,--wrap=mdb_env_set_mapsize -Wl,--wrap=mdb_env_open -Wl,--wrap=mdb_env_get_fd \
+	-Wl,--wrap=mdb_env_sync -Wl,--wrap=mdb_env_copy2 -Wl,--wrap=mdb_reader_check \
+	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
+	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
+	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
+	-Wl,--wrap=posix_fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
