@@ -60,6 +60,7 @@ extern "C" {
 #define JOBTAB_WHY_MAX 160
 #define JOBTAB_PRIORITY_MAX 100 /* priorities run from -100 to 100; higher goes first */
 #define JOBTAB_APPLY_MAX 4096   /* operations in one transaction */
+#define JOBTAB_DURATION_MAX INT64_C(3155760000000) /* a hundred years: of delays, time-outs, ... */
 
 struct jobtab;
 
@@ -81,7 +82,7 @@ enum jobtab_error {
     JOBTAB_BUSY,       /* this process has the table open already */
     JOBTAB_NOTABLE,    /* there is no table in that directory, and none was to be made */
     JOBTAB_SCHEMA,     /* the table was written by an incompatible version */
-    JOBTAB_DAMAGED,    /* a record cannot be read, or the table was found damaged; run verify */
+    JOBTAB_DAMAGED,    /* a record, or what opening reads, is not sound, or verify found faults */
     JOBTAB_SYSTEM,     /* the system refused: open, memory, disk; why has the reason */
     JOBTAB_BROKEN,     /* an earlier commit failed with its outcome unknown: close, open again */
 };
@@ -402,11 +403,17 @@ struct jobtab_filter {
     bool oldest_first;       /* default is newest first */
     bool after_set;          /* go on behind `after`, a cursor from an earlier page */
     struct jobtab_id after;
+    /* Told of each record that cannot be read, with jobtab_why() saying why; or NULL. It may not
+     * change the table. */
+    void (*damaged)(const struct jobtab_id *id, void *context);
+    void *context;
 };
 
 /* One page of one snapshot into jobs[0..*n): at most *n of them, fewer when the table ends or when
  * 20,000 records were looked at. *more says whether another page may follow; *cursor is
- * where it begins. */
+ * where it begins. A record that cannot be read is left out of every page, whatever is asked for:
+ * one damaged job does not hide the others. JOBTAB_DAMAGED where the file itself cannot be gone
+ * through any further. */
 int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct jobtab_job *jobs,
                 size_t *n, struct jobtab_id *cursor, bool *more);
 
@@ -499,10 +506,13 @@ int jobtab_backup(struct jobtab *table, const char *dir);
 /* Told of each fault that verify finds: one line, no newline. */
 typedef void jobtab_fault_fn(const char *fault, void *context);
 
-/* Read the whole table in one snapshot and hold every record, index, chunk and total against
+/* Read the whole table in one snapshot and hold every page, record, index, chunk and total against
  * the others. *faults is their number, *records what was looked at. JOBTAB_OK when it could be
- * read to its end, whatever was found. `fault` and `progress` may be NULL; progress is called
- * now and then with the records done and the records there are. */
+ * read to its end, whatever was found. JOBTAB_DAMAGED when pages of its file are not sound: each is
+ * told, and no record is looked at, since the store believes what a page says, and who reads a
+ * damaged one with any other function here may die of a signal. Needs 8 bytes of memory a job.
+ * `fault` and `progress` may be NULL; progress is called now and then with the records done and
+ * the records there are. On any other error *records and *faults are what came before it. */
 int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault,
                   void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
                   uint64_t *records, uint64_t *faults);

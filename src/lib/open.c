@@ -143,7 +143,7 @@ static struct jobtab_options merge(const struct jobtab_options *asked,
     };
 }
 
-static int check_options(const struct jobtab_options *options)
+int options_check(const struct jobtab_options *options)
 {
     if (!options)
         return JOBTAB_OK;
@@ -151,8 +151,8 @@ static int check_options(const struct jobtab_options *options)
         return fail(JOBTAB_INVALID, "map_size: it is below 1 MiB");
     if (options->high_water > 95)
         return fail(JOBTAB_INVALID, "high_water: %u is above 95 percent", options->high_water);
-    if (options->retention < 0)
-        return fail(JOBTAB_INVALID, "retention: it is negative");
+    if (options->retention < 0 || options->retention > JOBTAB_DURATION_MAX)
+        return fail(JOBTAB_INVALID, "retention: %s", NOT_A_DURATION);
     if (options->max_readers > 32766)
         return fail(JOBTAB_INVALID, "max_readers: %u is above 32766", options->max_readers);
     for (size_t i = 0; i < options->n_policies; i++) {
@@ -160,9 +160,10 @@ static int check_options(const struct jobtab_options *options)
         int rc = table_check_kind(policy->kind);
         if (rc)
             return rc;
-        if (policy->backoff < 0 || policy->timeout < 0)
-            return fail(JOBTAB_INVALID, "%s of kind %s: it is negative",
-                        policy->backoff < 0 ? "backoff" : "timeout", policy->kind);
+        bool backoff = policy->backoff >= 0 && policy->backoff <= JOBTAB_DURATION_MAX;
+        if (!backoff || policy->timeout < 0 || policy->timeout > JOBTAB_DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s of kind %s: %s", backoff ? "timeout" : "backoff",
+                        policy->kind, NOT_A_DURATION);
     }
     return JOBTAB_OK;
 }
@@ -273,7 +274,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     int lock = -1;
 
     fail_clear();
-    int rc = check_options(options);
+    int rc = options_check(options);
     if (rc)
         return rc;
     bool must_exist = options && options->must_exist;

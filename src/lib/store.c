@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "error.h"
 #include "mutant.h"
+#include "store_pages.h"
 #include "sync.h"
 #include "text.h"
 
@@ -98,8 +99,8 @@ static int translate(int rc, const char *what)
     case MDB_MAP_FULL:
         return fail(JOBTAB_FULL, "%s: the map is full", what);
     case MDB_VERSION_MISMATCH:
-    case MDB_INVALID:
         return fail(JOBTAB_SCHEMA, "%s: %s", what, mdb_strerror(rc));
+    case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_BAD_VALSIZE:
@@ -138,8 +139,7 @@ static int make_lock_file(const char *dir, uint32_t readers)
     struct stat file;
     bool made = false;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/lock.mdb", dir) >= sizeof path)
-        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    snprintf(path, sizeof path, "%s/lock.mdb", dir); /* not longer than that of the data */
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -160,18 +160,6 @@ static int make_lock_file(const char *dir, uint32_t readers)
         unlink(path);
     close(fd);
     return rc;
-}
-
-/* A disk that was full may have taken one page of a new file: LMDB would refuse it for ever. Such a file
- * never was a table, whose two first pages are there before anything is committed. */
-static int drop_half_made(const char *path, bool must_exist)
-{
-    struct stat file;
-
-    if (must_exist || stat(path, &file) < 0 || file.st_size >= META_PAGES * sysconf(_SC_PAGESIZE))
-        return JOBTAB_OK;
-    return truncate(path, 0) == 0 ? JOBTAB_OK
-                                  : fail_errno(JOBTAB_SYSTEM, errno, "cannot begin %s anew", path);
 }
 
 /* A first opener that was killed between making the lock file and reading the meta pages leaves
@@ -245,10 +233,44 @@ static int make_file(const char *dir, const char *path, uint64_t map_size)
     return rc;
 }
 
+
+struct first_fault {
+    char line[256]; /* "" before there is one */
+};
+
+static void note_first(const char *fault, void *context)
+{
+    struct first_fault *first = context;
+
+    if (!first->line[0])
+        snprintf(first->line, sizeof first->line, "%s", fault);
+}
+
+/* LMDB believes what it reads, and a damaged page kills who asks for it: look at what opening asks for
+ * before it does. */
+static int check_pages(MDB_env *env, int fd, const char *path)
+{
+    static const char *const read_at_open[] = {"meta", "changes", NULL};
+    struct first_fault first = {.line = ""};
+    uint64_t faults;
+    bool passed = true;
+    int rc = JOBTAB_OK;
+
+    while (passed && !rc) {
+        MDB_txn *txn;
+        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+        if (rc)
+            return translate(rc, "cannot read");
+        rc = pages_check(fd, mdb_txn_id(txn), read_at_open, note_first, &first, &faults, &passed);
+        mdb_txn_abort(txn);
+    }
+    return rc == JOBTAB_DAMAGED ? fail(rc, "%s: %s", path, first.line) : rc;
+}
+
 /* There without exception, but in a file that an earlier version had begun to make. */
 static int open_databases(struct store *store, bool must_exist)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
 
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc)
@@ -333,9 +355,9 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     if (!store)
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
-    rc = make_lock_file(dir, max_readers);
+    rc = pages_check_head(path);
     if (!rc)
-        rc = drop_half_made(path, must_exist);
+        rc = make_lock_file(dir, max_readers);
     if (rc)
         goto failed;
     rc = mdb_env_create(&store->env);
@@ -362,6 +384,8 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     }
     namesake = has_namesake(store);
     rc = check_transaction_id(store->env);
+    if (!rc)
+        rc = check_pages(store->env, fd, path);
     if (!rc)
         rc = open_databases(store, must_exist);
     if (rc)
@@ -810,6 +834,15 @@ bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct sl
 }
 
 /* ---------------------------------------------------------------- maintenance */
+
+int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
+                bool *passed)
+{
+    int fd = -1;
+
+    mdb_env_get_fd(txn->store->env, &fd);
+    return pages_check(fd, mdb_txn_id(txn->lmdb), NULL, fault, context, faults, passed);
+}
 
 static uint64_t pages_of(const MDB_stat *stat)
 {

@@ -39,7 +39,10 @@ struct slice {
 };
 
 /* Open the store in the directory that `dir` names; it exists. Makes the store unless `must_exist`
- * (JOBTAB_NOTABLE). `map_size` 0 keeps the store's own. The caller holds the open lock. */
+ * (JOBTAB_NOTABLE). `map_size` 0 keeps the store's own. The caller holds the open lock.
+ * JOBTAB_DAMAGED when what opening reads is not sound: the store's head, its catalogue, and the
+ * databases `meta` and `changes`, which each opener of a table looks at. The others may be
+ * damaged all the same: store_check tells. */
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
                struct store **store);
 /* `forked`: this is a child's copy; nothing that is shared is touched. */
@@ -86,6 +89,14 @@ bool store_next(struct store_cursor *cursor, struct slice *key, struct slice *va
 bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice *value);
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
+
+/* Hold the store's own structure, as the reading transaction has it, against itself, trusting none of it:
+ * `fault` is told of each fault in one line. Only where there is none is it safe to go through all the
+ * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed:
+ * commits made since the transaction began are in the way; begin another and try again. */
+typedef void store_fault_fn(const char *fault, void *context);
+int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
+                bool *passed);
 
 /* Bytes of the pages that hold something, as the transaction has them, of the store_size there may be.
  * While the file has never been larger than `precise_above`, its size is the answer. */

@@ -37,11 +37,14 @@ int check_submit(const struct jobtab_op *op)
     if (submit->priority > JOBTAB_PRIORITY_MAX || submit->priority < -JOBTAB_PRIORITY_MAX)
         return fail(JOBTAB_INVALID, "priority: %d is not within -%d and %d", submit->priority,
                     JOBTAB_PRIORITY_MAX, JOBTAB_PRIORITY_MAX);
-    if (submit->delay < 0 || submit->backoff < 0 || submit->timeout < 0)
-        return fail(JOBTAB_INVALID, "%s: it is negative",
-                    submit->delay < 0     ? "delay"
-                    : submit->backoff < 0 ? "backoff"
-                                          : "timeout");
+    const struct {
+        const char *name;
+        int64_t value;
+    } durations[] = {
+        {"delay", submit->delay}, {"backoff", submit->backoff}, {"timeout", submit->timeout}};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        if (durations[i].value < 0 || durations[i].value > JOBTAB_DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s: %s", durations[i].name, NOT_A_DURATION);
     if (submit->take && submit->delay)
         return fail(JOBTAB_INVALID, "delay: a job that is taken at once has none");
     return submit->key ? table_check_key(submit->key) : JOBTAB_OK;
