@@ -778,6 +778,9 @@ class JobStore(MutableMapping[str, Row]):
     """The jobs of the table in directory `path`, which is made if there is none.
 
     kind        of jobs that are created without one
+    max_attempts, max_crashes
+                how often such a job may fail, and may lose its process, before it has failed for good;
+                0 is as the kind's policy has it: 1 and 3
     sweep       seconds between two looks for dead owners and expired jobs, while this process has
                 the table open; None: a daemon does it
     must_exist  raise NoTable instead of making a table
@@ -792,6 +795,8 @@ class JobStore(MutableMapping[str, Row]):
         kind: str = "job",
         *,
         sweep: Optional[float] = 1.0,
+        max_attempts: int = 0,
+        max_crashes: int = 0,
         must_exist: bool = False,
         retention: float = 0,
         **bounds: int,
@@ -800,6 +805,7 @@ class JobStore(MutableMapping[str, Row]):
         if unknown:
             raise TypeError(f"JobStore has no option {', '.join(sorted(unknown))}")
         self.path, self.kind = os.fspath(path), kind
+        self.max_attempts, self.max_crashes = max_attempts, max_crashes
         self.aio = AsyncJobStore(self)
         options = _Options(retention=_ms("retention", retention), must_exist=must_exist, **bounds)
         place = os.path.realpath(self.path)
@@ -1012,7 +1018,7 @@ class JobStore(MutableMapping[str, Row]):
         timeout: float = 0,
     ) -> str:
         """Create a pending job of `kind` for whoever claims it, here or a child of jobtabd; its id.
-        Durations are seconds; 0 is as the kind's policy has it."""
+        Durations are seconds; 0 is as the store, else the kind's policy has it."""
         op = self._submit(
             kind, b"" if params is None else _json("params", params), job_id,
             priority=priority, delay=delay, max_attempts=max_attempts, max_crashes=max_crashes,
@@ -1035,8 +1041,8 @@ class JobStore(MutableMapping[str, Row]):
             take=take,
             delay=_ms("delay", delay),
             key=key,
-            max_attempts=_number("max_attempts", max_attempts, 0, 2**32 - 1),
-            max_crashes=_number("max_crashes", max_crashes, 0, 2**32 - 1),
+            max_attempts=_number("max_attempts", max_attempts or self.max_attempts, 0, 2**32 - 1),
+            max_crashes=_number("max_crashes", max_crashes or self.max_crashes, 0, 2**32 - 1),
             backoff=_ms("backoff", backoff),
             timeout=_ms("timeout", timeout),
         )
@@ -1432,7 +1438,8 @@ class AsyncJobStore:
             while version.value == read.job.version:
                 if deadline.over():
                     raise _error(_TIMEOUT, f"job {job_id!r} is not done in time")
-                await store._table.bell.changed(seen, deadline.left())
+                # In slices, since a deletion makes no version that would ring.
+                await store._table.bell.changed(seen, deadline.slice_ms() / 1000)
                 seen = max(seen, store._table.bell.newest)
                 if not store._version(found, version):
                     return
