@@ -21,6 +21,7 @@ static const struct {
     [JOBTAB_CANCEL] = {NULL, NULL, do_cancel},
     [JOBTAB_RETRY] = {NULL, NULL, do_retry},
     [JOBTAB_DELETE] = {NULL, NULL, do_delete},
+    [JOBTAB_RESTORE] = {check_restore, check_parts, do_restore},
 };
 
 void give_job(struct jobtab_op *op, const struct record *record)
@@ -181,6 +182,14 @@ int jobtab_retry(struct jobtab *table, const struct jobtab_id *id, struct jobtab
 int jobtab_delete(struct jobtab *table, const struct jobtab_id *id)
 {
     struct jobtab_op op = {.verb = JOBTAB_DELETE, .id = *id};
+
+    return apply_one(table, &op);
+}
+
+int jobtab_restore(struct jobtab *table, const struct jobtab_restore *restore,
+                   struct jobtab_job *job)
+{
+    struct jobtab_op op = {.verb = JOBTAB_RESTORE, .restore = *restore, .job = job};
 
     return apply_one(table, &op);
 }

@@ -5,7 +5,8 @@ EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn \
-	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead
+	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
+	tests/unit/test_restore
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -45,6 +46,8 @@ tests_unit_test_parcel_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_parcel_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_lead_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_lead_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_restore_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_restore_LDADD = $(LIB_TEST_LDADD) -lpthread
 
 # src/common
 check_PROGRAMS += tests/unit/test_units
