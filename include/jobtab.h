@@ -16,7 +16,7 @@
  *   caller that is killed while it waits may still be done.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
  *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
- * - Blocking: reads (get, read, list, stat, claimable) never wait for a writer. Calls that
+ * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
  * - Fork: a handle belongs to the process that opened it. In a child every call on it
@@ -235,7 +235,7 @@ int jobtab_attach(struct jobtab **table, bool *has_job, struct jobtab_id *id,
 /* --------------------------------------------------------------- operations */
 
 enum jobtab_verb {
-    JOBTAB_SUBMIT,  /* in: submit; out: id, job */
+    JOBTAB_SUBMIT,  /* in: submit; out: id, job, and the token if it was to be taken */
     JOBTAB_CLAIM,   /* in: claim; out: id, token, job */
     JOBTAB_REPORT,  /* in: id, token, report */
     JOBTAB_RENEW,   /* in: id, token, renew: a remote owner's lease from now on */
@@ -245,15 +245,19 @@ enum jobtab_verb {
     JOBTAB_CANCEL,  /* in: id */
     JOBTAB_RETRY,   /* in: id: a failed or cancelled job starts over, attempts from 0 */
     JOBTAB_DELETE,  /* in: id: not while running */
+    JOBTAB_TAKE,    /* in: id, lease as in claim: that very job, if it is pending; out: token, job */
     JOBTAB_RESTORE, /* in: restore; out: id, job */
 };
-#define JOBTAB_VERBS 11
+#define JOBTAB_VERBS 12
 
 struct jobtab_submit {
     const char *kind;
     const char *params; /* JSON text, or NULL for {} */
     size_t params_size;
     int32_t priority;
+    bool take;              /* this process works on it, from the same commit on. The token is all
+                               zero when the key gave a job that is not pending any more. With
+                               jobtab_apply only, and without a delay */
     int64_t delay;          /* from now; 0 is at once */
     const char *key;        /* idempotency: the same key again gives the same job, or NULL */
     uint32_t max_attempts;  /* 0 in these: as the kind's policy has it */
@@ -315,7 +319,7 @@ struct jobtab_op {
         struct jobtab_submit submit;
         struct jobtab_claim claim;
         struct jobtab_report report;
-        int64_t lease; /* of JOBTAB_RENEW */
+        int64_t lease; /* of JOBTAB_RENEW and JOBTAB_TAKE */
         struct jobtab_finish finish;
         struct jobtab_bytes log;
         struct jobtab_restore restore;
@@ -340,6 +344,9 @@ int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
 int jobtab_submit(struct jobtab *table, const struct jobtab_submit *submit, struct jobtab_job *job);
 int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *token,
                  struct jobtab_job *job);
+/* As jobtab_claim, of one job. JOBTAB_FORBIDDEN when it is not pending. */
+int jobtab_take(struct jobtab *table, const struct jobtab_id *id, struct jobtab_token *token,
+                struct jobtab_job *job);
 int jobtab_report(struct jobtab *table, const struct jobtab_id *id,
                   const struct jobtab_token *token, uint32_t progress, const char *message);
 int jobtab_renew(struct jobtab *table, const struct jobtab_id *id,
@@ -376,6 +383,10 @@ int jobtab_restore(struct jobtab *table, const struct jobtab_restore *restore,
 /* ------------------------------------------------------------------ reading */
 
 int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job);
+
+/* The id of the job that was submitted with this idempotency key. JOBTAB_NOTFOUND when there is
+ * none: never was, or is deleted, which frees the key. */
+int jobtab_find(struct jobtab *table, const char *key, struct jobtab_id *id);
 
 /* Let this thread's reads share one snapshot, from the first of them until jobtab_rest. Each looks
  * whether it is still the newest, and takes another if not: what it shows is as new as ever, for

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SHARED_MAGIC UINT32_C(0x4a544234) /* JTB4: the layout in shared.h, bell.h and queue.h */
+#define SHARED_MAGIC UINT32_C(0x4a544235) /* JTB5: the layout in shared.h, bell.h and queue.h */
 
 static int map(const char *path, int fd, struct stat *file, struct shared **result)
 {

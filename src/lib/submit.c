@@ -44,11 +44,9 @@ int check_submit(const struct jobtab_op *op)
                     submit->delay < 0     ? "delay"
                     : submit->backoff < 0 ? "backoff"
                                           : "timeout");
-    if (submit->key && strnlen(submit->key, JOBTAB_KEY_MAX + 1) > JOBTAB_KEY_MAX)
-        return fail(JOBTAB_INVALID, "idempotency_key: it is over %d bytes", JOBTAB_KEY_MAX);
-    if (submit->key && !submit->key[0])
-        return fail(JOBTAB_INVALID, "idempotency_key: it is empty");
-    return JOBTAB_OK;
+    if (submit->take && submit->delay)
+        return fail(JOBTAB_INVALID, "delay: a job that is taken at once has none");
+    return submit->key ? table_check_key(submit->key) : JOBTAB_OK;
 }
 
 int check_params(const struct jobtab_op *op)
@@ -86,14 +84,13 @@ static uint64_t request_hash(const struct jobtab_submit *submit)
 static int find_by_key(struct edit *edit, struct jobtab_op *op, uint64_t request)
 {
     struct record record;
-    struct slice value;
 
-    if (!op->submit.key ||
-        !store_get(edit->txn, STORE_KEYS, text_slice(op->submit.key), &value))
+    if (!op->submit.key)
         return JOBTAB_NOTFOUND;
-    if (!key_id_of(value, sizeof op->id.bytes, &op->id))
-        return fail(JOBTAB_DAMAGED, "idempotency_key: its entry is damaged");
-    int rc = table_load(edit->txn, &op->id, &record, NULL);
+    int rc = table_find(edit->txn, op->submit.key, &op->id);
+    if (rc)
+        return rc;
+    rc = table_load(edit->txn, &op->id, &record, NULL);
     if (rc)
         return rc == JOBTAB_NOTFOUND
                    ? fail(JOBTAB_DAMAGED, "idempotency_key: its job is missing")
@@ -102,7 +99,7 @@ static int find_by_key(struct edit *edit, struct jobtab_op *op, uint64_t request
         return fail(JOBTAB_CONFLICT, "idempotency_key: it was used for another request");
     op->repeated = true;
     give_job(op, &record);
-    return JOBTAB_OK;
+    return op->submit.take && record.job.state == JOBTAB_PENDING ? take_job(edit, op, 0) : JOBTAB_OK;
 }
 
 /* Remove the job that would expire first. False when no job has finished. */
@@ -182,6 +179,8 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     struct jobtab_policy policy;
     struct record record;
 
+    if (submit->take)
+        op->token = (struct jobtab_token){.attempt = 0};
     int rc = find_by_key(edit, op, request);
     if (rc != JOBTAB_NOTFOUND)
         return rc;
@@ -203,5 +202,5 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     edit->totals.submitted++;
     op->id = job->id;
     give_job(op, &record);
-    return JOBTAB_OK;
+    return submit->take ? take_job(edit, op, 0) : JOBTAB_OK;
 }

@@ -109,6 +109,7 @@ const char *event_outcome(int error)
 
 static const char *const verbs[JOBTAB_VERBS] = {
     "submit", "claim", "report", "renew", "log", "finish", "release", "cancel", "retry", "delete",
+    "take",
     "restore",
 };
 

@@ -11,9 +11,19 @@ check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
 endif
+if COVERAGE
+coverage_tests = $(LIB_TESTS)
+if HAVE_TPL
+coverage_tests += tests/unit/test_record
+endif
+endif
 check_LTLIBRARIES += tests/unit/libfixture.la
 tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
 tests_unit_libfixture_la_LIBADD = libjobtab.la -lcmocka
+if COVERAGE
+tests_unit_libfixture_la_SOURCES += tests/unit/flush.c
+endif
+EXTRA_DIST += tests/unit/coverage.sh tests/unit/coverage.awk
 LIB_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/lib
 LIB_TEST_LDADD = tests/unit/libfixture.la libjobtab.la $(LMDB_LIBS) -lcmocka
 tests_unit_test_id_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
