@@ -370,7 +370,9 @@ int jobtab_delete(struct jobtab *table, const struct jobtab_id *id);
  *   comes back as cancelled.
  * - created_at 0 is now; so is finished_at of a finished job, unless updated_at is known; expires_at 0
  *   is the table's retention from now. A scheduled job needs its run_at. 0 in max_attempts,
- *   max_crashes, backoff and timeout: as the kind's policy has it.
+ *   max_crashes, backoff and timeout: as the kind's policy has it. What other systems do not know
+ *   of a job in its state is filled in: a completed one has 100 percent, one attempt and no reason,
+ *   and began, as a failed one did, when it was created; one that waits has an attempt left.
  * - Its key is kept, and gives this job to every submit that comes with it: what the first request
  *   was is not known here.
  * - No finished job is evicted for it, and it counts in no total of jobtab_stat: it happened elsewhere.

@@ -9,6 +9,7 @@
 
 #define AHEAD_MAX (INT64_C(86400) * 1000)
 #define TIME_MAX  INT64_C(253402300799999) /* the year 9999: what its text has room for */
+#define DURATION_MAX INT64_C(3155760000000)
 
 /* No job has this id. */
 static const struct jobtab_id nobody;
@@ -45,8 +46,14 @@ static int check_numbers(const struct jobtab_job *job)
     if (job->priority > JOBTAB_PRIORITY_MAX || job->priority < -JOBTAB_PRIORITY_MAX)
         return fail(JOBTAB_INVALID, "priority: %d is not within -%d and %d", job->priority,
                     JOBTAB_PRIORITY_MAX, JOBTAB_PRIORITY_MAX);
-    if (job->backoff < 0 || job->timeout < 0)
-        return fail(JOBTAB_INVALID, "%s: it is negative", job->backoff < 0 ? "backoff" : "timeout");
+    if (job->state == JOBTAB_COMPLETED && job->error[0])
+        return fail(JOBTAB_INVALID, "error: a completed job has none");
+    for (int i = 0; i < 2; i++) {
+        int64_t duration = i ? job->timeout : job->backoff;
+        if (duration < 0 || duration > DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s: it is negative, or over a hundred years",
+                        i ? "timeout" : "backoff");
+    }
     return JOBTAB_OK;
 }
 
@@ -162,7 +169,7 @@ static int check_free(struct edit *edit, struct jobtab_op *op, const struct jobt
     return JOBTAB_OK;
 }
 
-/* Whoever had it is not here. As end.c leaves a job whose owner hands it back. */
+/* Whoever had it is not here: as end.c leaves a job whose owner hands it back. */
 static void disown(struct jobtab_job *job)
 {
     if (job->state == JOBTAB_RUNNING) {
@@ -177,7 +184,31 @@ static void disown(struct jobtab_job *job)
     job->owner = (struct jobtab_owner){0};
 }
 
-static void fill_times(const struct edit *edit, struct jobtab_job *job)
+static void fill_limits(struct jobtab_job *job, const struct jobtab_policy *policy)
+{
+    bool waits = !jobtab_state_done(job->state);
+
+    if (!job->max_attempts)
+        job->max_attempts = policy->max_attempts;
+    if (!job->max_crashes)
+        job->max_crashes = policy->max_crashes;
+    if (!job->backoff)
+        job->backoff = policy->backoff;
+    if (!job->timeout)
+        job->timeout = policy->timeout;
+    /* One that waits has an attempt left; a crash, all that have not failed of it. */
+    if (job->state == JOBTAB_COMPLETED && !job->attempt)
+        job->attempt = 1;
+    if (waits && job->attempt >= job->max_attempts)
+        job->attempt = job->max_attempts - 1;
+    else if (job->attempt > job->max_attempts)
+        job->max_attempts = job->attempt;
+    if (job->crashes >= job->max_crashes)
+        job->crashes = job->max_crashes - (job->state != JOBTAB_FAILED);
+}
+
+/* What a job of its state always has here, and systems that know less may not. */
+static void fill_state(const struct edit *edit, struct jobtab_job *job)
 {
     if (!job->created_at)
         job->created_at = edit->now;
@@ -190,6 +221,14 @@ static void fill_times(const struct edit *edit, struct jobtab_job *job)
         job->finished_at = job->updated_at ? job->updated_at : edit->now;
     if (!job->expires_at)
         job->expires_at = edit->now + edit->settings.retention;
+    if (!job->started_at && job->state != JOBTAB_CANCELLED)
+        job->started_at = job->created_at;
+    if (job->state == JOBTAB_COMPLETED) {
+        job->progress = 100;
+        job->reason = JOBTAB_NO_REASON;
+    } else if (job->state == JOBTAB_CANCELLED) {
+        job->reason = JOBTAB_BY_CANCEL;
+    }
 }
 
 static void make_id(struct edit *edit, struct jobtab_job *job)
@@ -209,16 +248,11 @@ static void fill_record(struct edit *edit, const struct jobtab_restore *restore,
     struct jobtab_job *job = &record->job;
 
     disown(job);
-    fill_times(edit, job);
+    fill_limits(job, policy);
+    fill_state(edit, job);
     make_id(edit, job);
-    if (!job->max_attempts)
-        job->max_attempts = policy->max_attempts;
-    if (!job->max_crashes)
-        job->max_crashes = policy->max_crashes;
-    if (!job->backoff)
-        job->backoff = policy->backoff;
-    if (!job->timeout)
-        job->timeout = policy->timeout;
+    if (jobtab_state_done(job->state)) /* it had a place in the queue, which nobody knows */
+        record->queued = edit->totals.sequence + 1;
     job->params_size = restore->params_size;
     job->result_size = restore->result_size;
     if (restore->params_size)
@@ -228,6 +262,26 @@ static void fill_record(struct edit *edit, const struct jobtab_restore *restore,
     else
         job->result_format = JOBTAB_NONE;
     job->log_begin = job->log_end = 0;
+}
+
+/* In `meta`: how many were restored, by the state that they came in. They are in no other total, and who
+ * compares these with the jobs that there are has to know. */
+static void count_restored(struct edit *edit, enum jobtab_state state)
+{
+    struct slice key = text_slice("restored"), value;
+    struct count count = {.states = {0}};
+    struct image image;
+
+    if (store_get(edit->txn, STORE_META, key, &value)) {
+        int rc = count_decode(value, &count);
+        if (rc) {
+            store_fail(edit->txn, rc);
+            return;
+        }
+    }
+    count.states[state]++;
+    count_encode(&count, &image);
+    store_put(edit->txn, STORE_META, key, image_slice(&image));
 }
 
 int do_restore(struct edit *edit, struct jobtab_op *op)
@@ -254,6 +308,7 @@ int do_restore(struct edit *edit, struct jobtab_op *op)
     if (job->key[0])
         store_put(edit->txn, STORE_KEYS, text_slice(job->key), id_slice(&job->id));
     edit_put(edit, NULL, &record, NULL);
+    count_restored(edit, job->state);
     op->id = job->id;
     give_job(op, &record);
     return JOBTAB_OK;

@@ -240,6 +240,20 @@ static void what_is_left_out_is_filled_in(void **state)
     assert_ok(restore(f, &job, &got));
     assert_int_equal(got.finished_at, 1234567);
     assert_int_equal(got.updated_at, 1234567);
+    assert_int_equal(got.progress, 100);
+    assert_int_equal(got.attempt, 1);
+    assert_int_equal(got.started_at, got.created_at);
+    job = (struct jobtab_job){.kind = "k", .attempt = 9, .crashes = 9, .state = JOBTAB_PENDING};
+    assert_ok(restore(f, &job, &got));
+    assert_int_equal(got.attempt, 6);
+    assert_int_equal(got.crashes, 4);
+    job.state = JOBTAB_FAILED;
+    assert_ok(restore(f, &job, &got));
+    assert_int_equal(got.max_attempts, 9);
+    assert_int_equal(got.crashes, 5);
+    job.state = JOBTAB_CANCELLED;
+    assert_ok(restore(f, &job, &got));
+    assert_int_equal(got.reason, JOBTAB_BY_CANCEL);
     assert_sound(f);
 }
 
@@ -283,6 +297,8 @@ static void what_is_wrong_is_named_and_writes_nothing(void **state)
         {BAD(.created_at = -1), JOBTAB_INVALID, "created_at"},
         {BAD(.finished_at = INT64_C(253402300800000)), JOBTAB_INVALID, "finished_at"},
         {BAD(.run_at = 0), JOBTAB_INVALID, "run_at"},
+        {BAD(.run_at = 1, .timeout = INT64_MAX), JOBTAB_INVALID, "timeout"},
+        {{.kind = "k", .state = JOBTAB_COMPLETED, .error = "e"}, JOBTAB_INVALID, "error"},
         {BAD(.run_at = 1, .id = {{1, [6] = 0x40, [8] = 0x80}}), JOBTAB_INVALID, "job id"},
         {BAD(.run_at = 1, .id = {{1, [6] = 0x70, [8] = 0x10}}), JOBTAB_INVALID, "job id"},
         {BAD(.run_at = 1, .id = id_of(jobtab_now() + 2 * DAY, 0)), JOBTAB_INVALID, "job id"},
