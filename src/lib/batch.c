@@ -30,7 +30,7 @@ static bool done(int result)
 
 static bool gives_id(enum jobtab_verb verb)
 {
-    return verb == JOBTAB_SUBMIT || verb == JOBTAB_CLAIM;
+    return verb == JOBTAB_SUBMIT || verb == JOBTAB_CLAIM || verb == JOBTAB_RESTORE;
 }
 
 static bool gives_token(const struct jobtab_op *op)

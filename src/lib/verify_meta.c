@@ -76,13 +76,31 @@ static void check_counts(struct check *check)
 
 /* ------------------------------------------------------------------------- totals */
 
-/* What has happened since the table was made, against what is there. A job is submitted once; each claim
- * ends at most once; who has ended is there, or was retried, or is gone: expired, evicted, deleted. Only
- * deletions are not counted, so most of this holds from one side. */
+/* Jobs that came from elsewhere, by the state that they came in: see restore.c. */
+static struct count restored(struct check *check)
+{
+    struct count count = {.states = {0}};
+    struct slice value;
+
+    if (store_get(check->txn, STORE_META, text_slice("restored"), &value) &&
+        count_decode(value, &count))
+        verify_fault(check, NULL, "the count of restored jobs: %s", jobtab_why());
+    return count;
+}
+
+/* What has happened since the table was made, against what is there. A job is submitted or restored once;
+ * each claim ends at most once; who has ended is there, or was retried, or is gone: expired, evicted,
+ * deleted. Only deletions are not counted, so most of this holds from one side. */
 static void check_totals(struct check *check)
 {
     const struct totals *t = &check->totals;
-    uint64_t states[JOBTAB_STATES] = {0}, jobs = 0;
+    const struct count came = restored(check);
+    uint64_t states[JOBTAB_STATES] = {0}, jobs = 0, came_all = 0;
+
+    for (unsigned s = 0; s < JOBTAB_STATES; s++)
+        came_all += came.states[s];
+    uint64_t came_done = came.states[JOBTAB_COMPLETED] + came.states[JOBTAB_FAILED] +
+                         came.states[JOBTAB_CANCELLED];
 
     for (size_t i = 0; i < check->n_kinds; i++)
         for (unsigned s = 0; s < JOBTAB_STATES; s++) {
@@ -96,19 +114,23 @@ static void check_totals(struct check *check)
         uint64_t least, most;
         const char *otherwise;
     } rules[] = {
-        {jobs + swept, t->submitted, "jobs there, expired and evicted than were submitted"},
-        {jobs - done + ended, t->submitted + t->retried,
-         "jobs not done, completed, failed and cancelled than were submitted and retried"},
-        {done + swept + t->retried, ended,
+        {jobs + swept, t->submitted + came_all,
+         "jobs there, expired and evicted than were submitted and restored"},
+        {jobs - done + ended, t->submitted + t->retried + came_all - came_done,
+         "jobs not done, completed, failed and cancelled than were submitted, restored and retried"},
+        {done + swept + t->retried, ended + came_done,
          "jobs done, expired, evicted and retried than were completed, failed and cancelled"},
-        {states[JOBTAB_COMPLETED], t->completed, "jobs completed than were"},
-        {states[JOBTAB_FAILED], t->failed, "jobs failed than were"},
-        {states[JOBTAB_CANCELLED], t->cancelled, "jobs cancelled than were"},
+        {states[JOBTAB_COMPLETED], t->completed + came.states[JOBTAB_COMPLETED],
+         "jobs completed than were"},
+        {states[JOBTAB_FAILED], t->failed + came.states[JOBTAB_FAILED],
+         "jobs failed than were"},
+        {states[JOBTAB_CANCELLED], t->cancelled + came.states[JOBTAB_CANCELLED],
+         "jobs cancelled than were"},
         {owned + t->completed + t->failed, t->claimed,
          "jobs with an owner, completed and failed than were claimed"},
         {owned + t->owners_lost, t->claimed, "jobs with an owner and owners lost than were claimed"},
-        {t->submitted + t->claimed + ended + t->retried, t->sequence,
-         "jobs submitted, claimed, retried, completed, failed and cancelled than changes"},
+        {t->submitted + came_all + t->claimed + ended + t->retried, t->sequence,
+         "jobs submitted, restored, claimed, retried, completed, failed and cancelled than changes"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].least > rules[i].most)
@@ -136,6 +158,7 @@ static const struct {
 } known[] = {
     {"batch", check_batch},       {"count:", check_count}, {"policy:", check_policy},
     {"settings", check_settings}, {"schema", no_check},    {"totals", no_check},
+    {"restored", no_check}, /* with the totals */
 };
 
 static void check_record(struct check *check, struct slice key, struct slice value)

@@ -6,7 +6,8 @@ LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
 	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
-	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders
+	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
+	tests/unit/test_restore
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -76,6 +77,8 @@ tests_unit_test_doubt_SOURCES = tests/unit/test_doubt.c tests/crash/disk/fault.c
 	tests/crash/disk/fault.h
 tests_unit_test_doubt_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_doubt_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_restore_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_restore_LDADD = $(LIB_TEST_LDADD) -lpthread
 
 # src/common
 check_PROGRAMS += tests/unit/test_units
