@@ -1,6 +1,6 @@
 /* sweep.c - one of several writers is killed at each point of its work, one point a round.
  *
- *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-s SEED] PART...
+ *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-s SEED] [-a] [-e STRIDE] PART...
  *
  * The survivors go on from round to round, in processes of their own; each round has a new victim, which is
  * traced to its point and killed (or stopped) there. Then every survivor must be answered in time, and
@@ -14,10 +14,15 @@
  *   posts   POINTS random instructions after a commit is on disk: until all have their answers
  *   stops   POINTS of all these; the victim is stopped and not killed
  *
+ * The victim submits, claims, reports and finishes; with -a it does all that can be done to a job and to the
+ * table (course.c), and the points are counted by what they were in. With -e it is every STRIDE-th point alone, from
+ * a random one on. A process apart waits for the bell all the time.
+ *
  * Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point and the seed), 77 tracing is
  * not permitted here.
  */
 #include "stage.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -27,9 +32,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,29 +40,22 @@
 #define PATIENCE   20000 /* ms for what is not measured */
 #define PACE_TIME  200   /* ms in which answers are counted, before the first round and after the last */
 #define PACE_LOSS  8     /* how many times fewer they may be at the end: all have long been buried */
-#define JOBS       5     /* of a victim's life: calls for one and for several, small and large */
-#define JOBS_OPEN  1
+#define MOVES      3     /* of a victim's life: calls for one and for several, small and large */
+#define MOVES_OPEN 1
 #define ENDED      5 /* victims in a row that ended before their point: there is none so late */
-
-struct point {
-    long call;    /* the how manieth system call */
-    bool leading; /* counted from the first one on that writes: who commits leads */
-    bool sync;    /* fdatasync alone counts, and the call behind it, the commit's last, is made */
-    bool made;    /* the call is, and nothing after it */
-    long steps;   /* instructions after it; 0 and not made: before it */
-    bool stop;
-    bool opening;
-};
 
 struct part {
     const char *name, *what;
     void (*run)(struct part *part);
     long rounds, reached; /* the point, before the victim had ended */
     long syncs;           /* rounds whose victim had begun to sync */
+    long waits;           /* whose victim waited for another to answer it, when it came to its point */
+    long acts[ACTS];      /* the points, by what they are in */
 };
 
 static struct stage *stage;
-static long points = 100;
+static long points = 100, stride = 1;
+static bool all_verbs;
 static unsigned seed;
 static pid_t pids[PLAYERS_MAX];
 
@@ -97,109 +92,25 @@ static pid_t start(void (*body)(int number), int number)
 
 static void survive(int number)
 {
-    player_main(stage, number, 0, NULL);
+    if (number == VICTIM) /* there is none while it lives: its place */
+        listener_main(stage);
+    player_main(stage, number, all_verbs ? COURSES_SHARED : 2, 0, NULL);
 }
 
 /* ------------------------------------------------------------------ the victim */
 
-static void be_traced(void)
-{
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-        _exit(77);
-    raise(SIGSTOP);
-}
-
 static void open_and_die(int number)
 {
-    be_traced();
-    player_main(stage, number, JOBS_OPEN, NULL);
+    trace_me();
+    player_main(stage, number, 1, MOVES_OPEN, NULL);
 }
 
 static void work_and_die(int number)
 {
-    player_main(stage, number, JOBS, be_traced);
-}
-
-/* What became of a victim. */
-enum fate { AT_ITS_POINT, AT_ITS_END, ENDED_BY_OTHERS };
-
-/* Wait for it to stop. False when it is gone; then it has been reaped. Being traced is slow, and looks
- * as being stopped does: on a busy machine the others may end it. */
-static bool stopped(pid_t pid, enum fate *fate)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) != pid)
-        continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        exit(77);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        stage_fault(stage, "the victim was ended by signal %d", WTERMSIG(status));
-    *fate = WIFSIGNALED(status) ? ENDED_BY_OTHERS : AT_ITS_END;
-    return WIFSTOPPED(status);
-}
-
-/* Whoever was killed while it stood still cannot be told to go on, and is yet to be reaped. */
-static bool go_on(pid_t pid, enum __ptrace_request how, enum fate *fate)
-{
-    ptrace(how, pid, NULL, NULL);
-    return stopped(pid, fate);
-}
-
-/* The call that it is about to make. */
-static long call_of(pid_t pid)
-{
-    struct __ptrace_syscall_info info = {0};
-
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 ||
-        info.op != PTRACE_SYSCALL_INFO_ENTRY)
-        return -1;
-    return (long)info.entry.nr;
-}
-
-static bool writes(long call)
-{
-    return call == SYS_pwrite64 || call == SYS_pwritev || call == SYS_writev || call == SYS_write;
-}
-
-static enum fate reach(pid_t pid, const struct point *point, struct part *part)
-{
-    bool synced = false, written = false;
-    enum fate fate;
-
-    if (!stopped(pid, &fate))
-        return fate;
-    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-    for (long calls = 0; calls < point->call;) {
-        if (!go_on(pid, PTRACE_SYSCALL, &fate))
-            return fate;
-        long call = call_of(pid);
-        bool sync = call == SYS_fdatasync;
-        part->syncs += sync && !synced;
-        synced |= sync;
-        written |= writes(call);
-        calls += (!point->sync || sync) && (!point->leading || written);
-        if (calls == point->call && !point->sync && !point->made && point->steps == 0)
-            return AT_ITS_POINT;
-        if (!go_on(pid, PTRACE_SYSCALL, &fate)) /* to its end */
-            return fate;
-    }
-    for (int n = 0; n < 2 && point->sync; n++) /* one more, into it and out of it */
-        if (!go_on(pid, PTRACE_SYSCALL, &fate))
-            return fate;
-    for (long n = 0; n < point->steps; n++)
-        if (!go_on(pid, PTRACE_SINGLESTEP, &fate))
-            return fate;
-    return AT_ITS_POINT;
-}
-
-static void end(pid_t pid)
-{
-    int status;
-
-    kill(pid, SIGKILL);
-    while (waitpid(pid, &status, __WALL) == pid && !WIFSIGNALED(status) && !WIFEXITED(status))
-        continue;
+    if (all_verbs)
+        player_main(stage, number, COURSES, COURSES, trace_me);
+    else
+        player_main(stage, number, 1, MOVES, trace_me);
 }
 
 /* --------------------------------------------------------------------- a round */
@@ -270,22 +181,30 @@ static bool play(struct part *part, const struct point *point)
 {
     uint64_t before[PLAYERS_MAX] = {0};
 
+    struct way way;
+
+    stage->player[VICTIM].act = -1;
     pid_t pid = start(point->opening ? open_and_die : work_and_die, VICTIM);
-    enum fate fate = reach(pid, point, part);
+    enum fate fate = trace_to(pid, point, &way);
     bool reached = fate == AT_ITS_POINT;
+    int act = stage->player[VICTIM].act;
+    if (way.signal)
+        stage_fault(stage, "the victim was ended by signal %d", way.signal);
     part->rounds++;
     part->reached += reached;
+    part->syncs += way.synced;
+    part->waits += reached && way.waits;
+    if (reached && act >= 0)
+        part->acts[act]++;
     for (int i = 0; i < stage->players; i++)
         before[i] = stage->player[i].answers;
-    if (reached && point->stop) {
-        kill(pid, SIGSTOP);
-        ptrace(PTRACE_DETACH, pid, NULL, NULL);
-    } else if (reached) {
-        end(pid);
-    }
+    if (reached && point->stop)
+        trace_leave_stopped(pid);
+    else if (reached)
+        trace_end(pid);
     await(answered, before, slowed(BOUND), "answered");
     if (reached && point->stop)
-        end(pid);
+        trace_end(pid);
     if (!stage->faulty)
         judge_round();
     if (stage->faulty)
@@ -313,9 +232,9 @@ static long dice_steps(int bits)
 /* The first call, the second, ... until a victim gets to its end. */
 static void run_all(struct part *part, struct point point)
 {
-    do
-        point.call++;
-    while (!stage->faulty && play(part, &point));
+    point.call = 1 + dice(stride);
+    while (!stage->faulty && play(part, &point))
+        point.call += stride;
 }
 
 /* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not get
@@ -325,7 +244,7 @@ static void run_leads(struct part *part)
     struct point point = {.leading = true};
     int ended = 0;
 
-    for (long n = 2; !stage->faulty && ended < ENDED; n++) {
+    for (long n = 2 + dice(stride); !stage->faulty && ended < ENDED; n += stride) {
         point.call = n / 2;
         point.made = n % 2;
         ended = play(part, &point) ? 0 : ended + 1;
@@ -383,13 +302,13 @@ static void run_stops(struct part *part)
 }
 
 static struct part parts[] = {
-    {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0},
-    {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0},
-    {"leads", "a leader killed at each of its system calls and as it returns", run_leads, 0, 0, 0},
-    {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0},
-    {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0},
-    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0},
-    {"stops", "a writer stopped wherever it is", run_stops, 0, 0, 0},
+    {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0, 0, {0}},
+    {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0, 0, {0}},
+    {"leads", "a leader killed at each of its system calls and as it returns", run_leads, 0, 0, 0, 0, {0}},
+    {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0, 0, {0}},
+    {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0, 0, {0}},
+    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0, 0, {0}},
+    {"stops", "a writer stopped wherever it is", run_stops, 0, 0, 0, 0, {0}},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 
@@ -418,6 +337,7 @@ static void set_stage(const char *folder, int players)
         perror(stage->dir);
         exit(1);
     }
+    snprintf(stage->backup, sizeof stage->backup, "%s/copy", stage->dir);
 }
 
 /* Answers of all survivors in PACE_TIME. */
@@ -433,6 +353,24 @@ static uint64_t pace(void)
     return answers;
 }
 
+/* With all verbs, each has to have had its points. */
+static void tell_acts(const struct part *part)
+{
+    printf("# points");
+    for (int act = 0; act < ACTS; act++)
+        if (part->acts[act])
+            printf(", %s %ld", act_names[act], part->acts[act]);
+    printf("\n");
+}
+
+static const char *missing_act(const struct part *part)
+{
+    for (int act = 0; act < ACTS; act++)
+        if (!part->acts[act])
+            return act_names[act];
+    return NULL;
+}
+
 /* A table and survivors of its own. True when all held. */
 static bool run_part(struct part *part, const char *folder, int players)
 {
@@ -440,7 +378,7 @@ static bool run_part(struct part *part, const char *folder, int players)
     const uint64_t none[PLAYERS_MAX] = {0};
 
     set_stage(folder, players);
-    for (int i = VICTIM + 1; i < players; i++)
+    for (int i = 0; i < players; i++)
         pids[i] = start(survive, i);
     await(answered, none, slowed(PATIENCE), "answered at the start");
     uint64_t before = pace();
@@ -450,15 +388,19 @@ static bool run_part(struct part *part, const char *folder, int players)
     if (after < before / PACE_LOSS)
         stage_fault(stage, "%llu answers in %d ms at the start, %llu at the end",
                     (unsigned long long)before, PACE_TIME, (unsigned long long)after);
-    for (int i = VICTIM + 1; i < players; i++)
-        end(pids[i]);
+    for (int i = 0; i < players; i++)
+        trace_end(pids[i]);
     if (!stage->faulty && (part->reached == 0 || part->syncs == 0))
         stage_fault(stage, "no victim came to its point, or none ever led a commit");
+    if (all_verbs && stride == 1 && !stage->faulty && missing_act(part))
+        stage_fault(stage, "nobody was killed in a %s", missing_act(part));
     if (stage->faulty)
         printf("# %s\n", stage->words);
-    printf("%s - %s: %ld rounds, %ld at their point, %ld had synced (%d writers, %.1f s)\n",
-           stage->faulty ? "not ok" : "ok", part->what, part->rounds, part->reached, part->syncs,
-           players, (double)(now_ms() - begun) / 1000);
+    printf("%s - %s: %ld rounds, %ld at their point, %ld of them waiting, %ld had synced "
+           "(%d writers, %.1f s)\n",
+           stage->faulty ? "not ok" : "ok", part->what, part->rounds, part->reached, part->waits,
+           part->syncs, players, (double)(now_ms() - begun) / 1000);
+    tell_acts(part);
     if (!stage->faulty)
         nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return !stage->faulty;
@@ -480,16 +422,18 @@ int main(int argc, char **argv)
     bool held = true;
 
     seed = (unsigned)time(NULL);
-    while ((option = getopt(argc, argv, "d:p:n:s:")) != -1) {
+    while ((option = getopt(argc, argv, "d:p:n:s:ae:")) != -1) {
         switch (option) {
         case 'd': folder = optarg; break;
         case 'p': players = atoi(optarg); break;
         case 'n': points = atol(optarg); break;
         case 's': seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'a': all_verbs = true; break;
+        case 'e': stride = atol(optarg); break;
         default: return 2;
         }
     }
-    if (players < 2 || players > PLAYERS_MAX || points < 1)
+    if (players < 2 || players > PLAYERS_MAX || points < 1 || stride < 1)
         return 2;
     srand(seed);
     setvbuf(stdout, NULL, _IOLBF, 0);
