@@ -16,6 +16,7 @@ enum mutant {
     MUTANT_NO_BATCH_CHECK, /* what a dead leader had committed is done once more */
     MUTANT_NO_INDEX,       /* a changed job stays in the index of its old state */
     MUTANT_STALE_READS,    /* a held snapshot is not renewed */
+    MUTANT_NO_OPEN_LOCK,   /* openers do not wait for each other */
     MUTANTS
 };
 

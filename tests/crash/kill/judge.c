@@ -5,7 +5,6 @@
  */
 #include "stage.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ struct trial {
 
 static void fail_call(const struct trial *trial, const char *what)
 {
-    stage_fault(trial->stage, "the judge cannot %s: %s", what, jobtab_why());
+    fault_note(&trial->stage->fault, "the judge cannot %s: %s", what, jobtab_why());
 }
 
 static const struct step *step_at(const struct entry *entry, unsigned number)
@@ -68,7 +67,7 @@ static void judge_job(struct trial *trial, const struct jobtab_job *job, const c
 
     if (sscanf(params, "{\"player\":%d,\"job\":%u,", &player, &number) != 2 || player < 0 ||
         player >= stage->players || number >= JOBS_MAX) {
-        stage_fault(stage, "a job that nobody asked for: %.100s", params);
+        fault_note(&stage->fault, "a job that nobody asked for: %.100s", params);
         return;
     }
     const struct entry *entry = &stage->player[player].entries[number];
@@ -79,23 +78,23 @@ static void judge_job(struct trial *trial, const struct jobtab_job *job, const c
     if (job->state == JOBTAB_COMPLETED)
         stage_result(player, number, finished);
     if (trial->found[player][number])
-        stage_fault(stage, "player %d, job %u: it is there twice", player, number);
+        fault_note(&stage->fault, "player %d, job %u: it is there twice", player, number);
     else if (step == 0 || step_at(entry, step)->act == JOBTAB_DELETE)
-        stage_fault(stage, "player %d, job %u: %s, and it is there", player, number,
+        fault_note(&stage->fault, "player %d, job %u: %s, and it is there", player, number,
                     step ? "it was deleted" : "nobody asked for it");
     else if (step == acked && job->version != acked_version(entry))
-        stage_fault(stage, "player %d, job %u: its version is %llu, and %llu was told", player,
+        fault_note(&stage->fault, "player %d, job %u: its version is %llu, and %llu was told", player,
                     number, (unsigned long long)job->version,
                     (unsigned long long)acked_version(entry));
     else if (!looks_so(job, step_at(entry, step)))
-        stage_fault(stage,
+        fault_note(&stage->fault,
                     "player %d, job %u: it is %s, attempt %u, progress %u, and not as step %u left "
                     "it; asked %u, acknowledged %u",
                     player, number, jobtab_state_name(job->state), job->attempt, job->progress,
                     step, asked, acked);
     else if (strcmp(params, wanted) != 0 || strcmp(result ? result : "", finished) != 0 ||
              !log_is(trial, entry, step, &job->id))
-        stage_fault(stage, "player %d, job %u: its content is another", player, number);
+        fault_note(&stage->fault, "player %d, job %u: its content is another", player, number);
     trial->found[player][number] = step;
 }
 
@@ -112,19 +111,19 @@ static void judge_player(struct trial *trial, int number)
         if (!*found && asked && step_at(entry, asked)->act == JOBTAB_DELETE)
             *found = asked;
         if (*found < acked_step(entry))
-            stage_fault(trial->stage, "player %d, job %u: acknowledged and not there", number, job);
+            fault_note(&trial->stage->fault, "player %d, job %u: acknowledged and not there", number, job);
         if (in_flight && (step_counts(step_at(entry, asked)) ||
                           step_at(entry, asked)->act == JOBTAB_DELETE)) {
             open++;
             applied += *found == asked;
         }
         if (in_flight && number != VICTIM)
-            stage_fault(trial->stage, "player %d: it has no answer, and nobody killed it", number);
+            fault_note(&trial->stage->fault, "player %d: it has no answer, and nobody killed it", number);
         for (unsigned step = 1; step <= *found; step++)
             trial->changes += step_counts(step_at(entry, step));
     }
     if (applied != 0 && applied != open)
-        stage_fault(trial->stage, "player %d: %u operations of a call for %u were done", number,
+        fault_note(&trial->stage->fault, "player %d: %u operations of a call for %u were done", number,
                     applied, open);
 }
 
@@ -174,12 +173,14 @@ static void remove_all(struct trial *trial, const struct jobtab_job *jobs, size_
         fail_call(trial, "delete");
     for (size_t i = 0; i < n; i++)
         if (ops[i].result != JOBTAB_OK)
-            stage_fault(trial->stage, "a job cannot be deleted: %s", ops[i].why);
+            fault_note(&trial->stage->fault, "a job cannot be deleted: %s", ops[i].why);
 }
 
-static void tell_fault(const char *fault, void *stage)
+static void tell_fault(const char *text, void *context)
 {
-    stage_fault(stage, "verify: %s", fault);
+    struct stage *stage = context;
+
+    fault_note(&stage->fault, "verify: %s", text);
 }
 
 static void verify(const struct trial *trial, struct jobtab *table)
@@ -191,14 +192,6 @@ static void verify(const struct trial *trial, struct jobtab *table)
 }
 
 /* ------------------------------------------------------------------------ a copy */
-
-static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 /* The step that copies the table, of the victim's newest job; NULL when that is not about it. */
 static const struct entry *copied(const struct stage *stage, bool *acked)
@@ -231,7 +224,7 @@ static void judge_backup(const struct trial *trial)
     snprintf(path, sizeof path, "%s/data.mdb", stage->backup);
     if (access(path, F_OK) < 0) {
         if (acked)
-            stage_fault(stage, "the copy was acknowledged and is not there");
+            fault_note(&stage->fault, "the copy was acknowledged and is not there");
         if (jobtab_backup(trial->table, stage->backup) != JOBTAB_OK)
             fail_call(trial, "copy where another was at it");
     }
@@ -243,7 +236,7 @@ static void judge_backup(const struct trial *trial)
     if (jobtab_get(copy, &entry->id, &job) != JOBTAB_OK)
         fail_call(trial, "find in the copy what was acknowledged before it");
     jobtab_close(copy);
-    nftw(stage->backup, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    round_remove(stage->backup);
 }
 
 /* Who is dead owns nothing; then all is deleted. */
@@ -261,7 +254,7 @@ static void empty(struct trial *trial)
     if (jobtab_stat(trial->table, &stat, NULL, 0) != JOBTAB_OK)
         fail_call(trial, "count");
     else if (stat.jobs != 0)
-        stage_fault(trial->stage, "%llu jobs remain that no listing has",
+        fault_note(&trial->stage->fault, "%llu jobs remain that no listing has",
                     (unsigned long long)stat.jobs);
     trial->stage->version = stat.version;
 }
@@ -283,12 +276,12 @@ void judge(struct stage *stage)
     for (int i = 0; i < stage->players; i++)
         judge_player(&trial, i);
     if (poke.version != stage->version + trial.changes + 1)
-        stage_fault(stage, "the table made %llu changes for %llu steps: not each exactly once",
+        fault_note(&stage->fault, "the table made %llu changes for %llu steps: not each exactly once",
                     (unsigned long long)(poke.version - stage->version - 1),
                     (unsigned long long)trial.changes);
     verify(&trial, trial.table);
     judge_backup(&trial);
-    if (!stage->faulty)
+    if (!stage->fault.is)
         empty(&trial);
     jobtab_close(trial.table);
 }

@@ -4,11 +4,9 @@
  */
 #include "stage.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LEASE  1    /* ms */
@@ -23,22 +21,6 @@ struct move {
     unsigned first, n; /* jobs */
     struct jobtab_token tokens[BATCH], earlier[BATCH]; /* of the last claim, and of the one before */
 };
-
-void stage_nap(long us)
-{
-    nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000}, NULL);
-}
-
-void stage_fault(struct stage *stage, const char *format, ...)
-{
-    va_list arguments;
-
-    if (atomic_exchange(&stage->faulty, true))
-        return;
-    va_start(arguments, format);
-    vsnprintf(stage->words, sizeof stage->words, format, arguments);
-    va_end(arguments);
-}
 
 void stage_kind(int player, char kind[JOBTAB_KIND_MAX + 1])
 {
@@ -74,7 +56,7 @@ static void leave(const struct move *move, const char *what, unsigned job, int r
 {
     int act = move->number < 0 ? -1 : self(move)->act;
 
-    stage_fault(move->stage, "player %d, job %u, %s: %s: %s; %s", move->number, job,
+    fault_note(&move->stage->fault, "player %d, job %u, %s: %s: %s; %s", move->number, job,
                 act < 0 ? "no verb" : act_names[act], what, jobtab_strerror(rc), why);
     _exit(1);
 }
@@ -197,7 +179,7 @@ static void make_sweep(struct move *move, unsigned number)
     struct jobtab_swept swept;
     struct jobtab_job job;
 
-    stage_nap(MATURE);
+    round_nap(MATURE);
     int rc = jobtab_sweep(move->table, 1000, &swept);
     if (rc != JOBTAB_OK)
         leave(move, "sweep", move->first, rc, jobtab_why());
@@ -273,10 +255,10 @@ static void park(struct stage *stage, struct player *player)
     if (!atomic_load(&player->full) && atomic_load(&stage->round) == played)
         return;
     while (atomic_load(&stage->round) == played)
-        stage_nap(200);
+        round_nap(200);
     atomic_store(&player->parked, atomic_load(&stage->round));
     while (atomic_load(&stage->played) == played)
-        stage_nap(200);
+        round_nap(200);
 }
 
 static void make_move(struct move *move, uint8_t course)
@@ -287,7 +269,7 @@ static void make_move(struct move *move, uint8_t course)
     atomic_store(&self(move)->jobs, move->first + move->n);
     for (unsigned step = 1; step <= move->course->n; step++) {
         make_step(move, step);
-        stage_nap(rand() % 100);
+        round_nap(rand() % 100);
     }
     for (unsigned i = 0; i < move->n; i++)
         look(move, i);
@@ -327,7 +309,7 @@ void listener_main(struct stage *stage)
         if (rc == JOBTAB_OK)
             rc = jobtab_stat(move.table, &stat, NULL, 0);
         if (rc == JOBTAB_OK && stat.version < seen) {
-            stage_fault(stage, "the bell rang for version %llu, and the table is at %llu",
+            fault_note(&stage->fault, "the bell rang for version %llu, and the table is at %llu",
                         (unsigned long long)seen, (unsigned long long)stat.version);
             _exit(1);
         }

@@ -9,6 +9,7 @@
 #define STAGE_H
 
 #include "jobtab.h"
+#include "round.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -17,7 +18,6 @@
 #define PLAYERS_MAX 16
 #define JOBS_MAX    600 /* of one player in one round */
 #define BATCH       3   /* jobs that are moved by one call, in every other call */
-#define WORDS_MAX   400
 
 /* --------------------------------------------------------------------- courses */
 
@@ -91,16 +91,10 @@ struct stage {
     int players;
     _Atomic uint32_t round;  /* all players stop for it between two jobs */
     _Atomic uint32_t played; /* and go on when it is done with */
-    _Atomic bool faulty;     /* words has why */
-    char words[WORDS_MAX];
+    struct fault fault;
     uint64_t version; /* the table's, when the round began */
     struct player player[PLAYERS_MAX];
 };
-
-/* The first fault of a round is kept. */
-void stage_fault(struct stage *stage, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void stage_nap(long us);
 
 /* The kind of a player's jobs. */
 void stage_kind(int player, char kind[JOBTAB_KIND_MAX + 1]);

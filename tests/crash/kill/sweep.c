@@ -24,14 +24,10 @@
 #include "stage.h"
 #include "trace.h"
 
-#include <errno.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,39 +55,9 @@ static bool all_verbs;
 static unsigned seed;
 static pid_t pids[PLAYERS_MAX];
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t slowed(int64_t ms)
-{
-    const char *factor = getenv("JOBTAB_TEST_SLOW");
-
-    return factor && atoi(factor) > 1 ? ms * atoi(factor) : ms;
-}
-
-static pid_t start(void (*body)(int number), int number)
-{
-    pid_t pid = fork();
-
-    if (pid < 0) {
-        perror("fork");
-        exit(1);
-    }
-    if (pid)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    srand(seed + (unsigned)getpid());
-    body(number);
-    _exit(0);
-}
-
 static void survive(int number)
 {
+    srand(seed + (unsigned)number);
     if (number == VICTIM) /* there is none while it lives: its place */
         listener_main(stage);
     player_main(stage, number, all_verbs ? COURSES_SHARED : 2, 0, NULL);
@@ -101,12 +67,14 @@ static void survive(int number)
 
 static void open_and_die(int number)
 {
+    srand(seed + stage->played);
     trace_me();
     player_main(stage, number, 1, MOVES_OPEN, NULL);
 }
 
 static void work_and_die(int number)
 {
+    srand(seed + stage->played);
     if (all_verbs)
         player_main(stage, number, COURSES, COURSES, trace_me);
     else
@@ -119,14 +87,14 @@ static void work_and_die(int number)
 static void await(bool (*holds)(const struct player *player, uint64_t than), const uint64_t *than,
                   int64_t bound, const char *what)
 {
-    int64_t begun = now_ms();
+    int64_t begun = round_clock();
 
-    for (int i = VICTIM + 1; i < stage->players && !stage->faulty; i++)
-        while (!holds(&stage->player[i], than[i]) && !stage->faulty) {
-            if (now_ms() - begun > bound)
-                stage_fault(stage, "player %d was not %s within %lld ms", i, what,
+    for (int i = VICTIM + 1; i < stage->players && !stage->fault.is; i++)
+        while (!holds(&stage->player[i], than[i]) && !stage->fault.is) {
+            if (round_clock() - begun > bound)
+                fault_note(&stage->fault, "player %d was not %s within %lld ms", i, what,
                             (long long)bound);
-            stage_nap(300);
+            round_nap(300);
         }
 }
 
@@ -165,13 +133,13 @@ static void judge_round(void)
     for (int i = 0; i < PLAYERS_MAX; i++)
         rounds[i] = stage->played + 1;
     atomic_fetch_add(&stage->round, 1);
-    await(parked, rounds, slowed(PATIENCE), "at rest");
-    if (stage->faulty)
+    await(parked, rounds, round_slowed(PATIENCE), "at rest");
+    if (stage->fault.is)
         return;
-    pid_t pid = start(ask_judge, 0);
+    pid_t pid = round_start(ask_judge, 0);
     waitpid(pid, &status, 0);
     if (status != 0)
-        stage_fault(stage, "the judge ended with status %#x", (unsigned)status);
+        fault_note(&stage->fault, "the judge ended with status %#x", (unsigned)status);
     clear_stories();
     atomic_store(&stage->played, stage->round);
 }
@@ -184,12 +152,12 @@ static bool play(struct part *part, const struct point *point)
     struct way way;
 
     stage->player[VICTIM].act = -1;
-    pid_t pid = start(point->opening ? open_and_die : work_and_die, VICTIM);
+    pid_t pid = round_start(point->opening ? open_and_die : work_and_die, VICTIM);
     enum fate fate = trace_to(pid, point, &way);
     bool reached = fate == AT_ITS_POINT;
     int act = stage->player[VICTIM].act;
     if (way.signal)
-        stage_fault(stage, "the victim was ended by signal %d", way.signal);
+        fault_note(&stage->fault, "the victim was ended by signal %d", way.signal);
     part->rounds++;
     part->reached += reached;
     part->syncs += way.synced;
@@ -202,14 +170,14 @@ static bool play(struct part *part, const struct point *point)
         trace_leave_stopped(pid);
     else if (reached)
         trace_end(pid);
-    await(answered, before, slowed(BOUND), "answered");
+    await(answered, before, round_slowed(BOUND), "answered");
     if (reached && point->stop)
         trace_end(pid);
-    if (!stage->faulty)
+    if (!stage->fault.is)
         judge_round();
-    if (stage->faulty)
+    if (stage->fault.is)
         printf("# %s; the victim was %s at %s %ld%s%s%s and %ld instructions, seed %u, round %ld\n",
-               stage->words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
+               stage->fault.words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
                point->call, point->leading ? " of its lead" : "", point->made ? ", made," : "",
                point->opening ? " from its opening on" : "", point->steps, seed,
                part->rounds);
@@ -233,7 +201,7 @@ static long dice_steps(int bits)
 static void run_all(struct part *part, struct point point)
 {
     point.call = 1 + dice(stride);
-    while (!stage->faulty && play(part, &point))
+    while (!stage->fault.is && play(part, &point))
         point.call += stride;
 }
 
@@ -244,7 +212,7 @@ static void run_leads(struct part *part)
     struct point point = {.leading = true};
     int ended = 0;
 
-    for (long n = 2 + dice(stride); !stage->faulty && ended < ENDED; n += stride) {
+    for (long n = 2 + dice(stride); !stage->fault.is && ended < ENDED; n += stride) {
         point.call = n / 2;
         point.made = n % 2;
         ended = play(part, &point) ? 0 : ended + 1;
@@ -278,7 +246,7 @@ static struct point random_post(void)
 
 static void run_steps(struct part *part)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_point();
         play(part, &point);
     }
@@ -286,7 +254,7 @@ static void run_steps(struct part *part)
 
 static void run_posts(struct part *part)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_post();
         play(part, &point);
     }
@@ -294,7 +262,7 @@ static void run_posts(struct part *part)
 
 static void run_stops(struct part *part)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = n % 2 ? random_post() : random_point();
         point.stop = true;
         play(part, &point);
@@ -314,23 +282,11 @@ static struct part parts[] = {
 
 /* ------------------------------------------------------------------------ main */
 
-static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void set_stage(const char *folder, int players)
 {
     if (stage)
         munmap(stage, sizeof *stage);
-    stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (stage == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
+    stage = round_share(sizeof *stage);
     stage->players = players;
     snprintf(stage->dir, sizeof stage->dir, "%.200s/jobtab-sweep-XXXXXX", folder);
     if (!mkdtemp(stage->dir)) {
@@ -347,7 +303,7 @@ static uint64_t pace(void)
 
     for (int i = VICTIM + 1; i < stage->players; i++)
         answers -= stage->player[i].answers;
-    stage_nap(PACE_TIME * 1000);
+    round_nap(PACE_TIME * 1000);
     for (int i = VICTIM + 1; i < stage->players; i++)
         answers += stage->player[i].answers;
     return answers;
@@ -374,36 +330,36 @@ static const char *missing_act(const struct part *part)
 /* A table and survivors of its own. True when all held. */
 static bool run_part(struct part *part, const char *folder, int players)
 {
-    int64_t begun = now_ms();
+    int64_t begun = round_clock();
     const uint64_t none[PLAYERS_MAX] = {0};
 
     set_stage(folder, players);
     for (int i = 0; i < players; i++)
-        pids[i] = start(survive, i);
-    await(answered, none, slowed(PATIENCE), "answered at the start");
+        pids[i] = round_start(survive, i);
+    await(answered, none, round_slowed(PATIENCE), "answered at the start");
     uint64_t before = pace();
     judge_round();
     part->run(part);
-    uint64_t after = stage->faulty ? before : pace();
+    uint64_t after = stage->fault.is ? before : pace();
     if (after < before / PACE_LOSS)
-        stage_fault(stage, "%llu answers in %d ms at the start, %llu at the end",
+        fault_note(&stage->fault, "%llu answers in %d ms at the start, %llu at the end",
                     (unsigned long long)before, PACE_TIME, (unsigned long long)after);
     for (int i = 0; i < players; i++)
         trace_end(pids[i]);
-    if (!stage->faulty && (part->reached == 0 || part->syncs == 0))
-        stage_fault(stage, "no victim came to its point, or none ever led a commit");
-    if (all_verbs && stride == 1 && !stage->faulty && missing_act(part))
-        stage_fault(stage, "nobody was killed in a %s", missing_act(part));
-    if (stage->faulty)
-        printf("# %s\n", stage->words);
+    if (!stage->fault.is && (part->reached == 0 || part->syncs == 0))
+        fault_note(&stage->fault, "no victim came to its point, or none ever led a commit");
+    if (all_verbs && stride == 1 && !stage->fault.is && missing_act(part))
+        fault_note(&stage->fault, "nobody was killed in a %s", missing_act(part));
+    if (stage->fault.is)
+        printf("# %s\n", stage->fault.words);
     printf("%s - %s: %ld rounds, %ld at their point, %ld of them waiting, %ld had synced "
            "(%d writers, %.1f s)\n",
-           stage->faulty ? "not ok" : "ok", part->what, part->rounds, part->reached, part->waits,
-           part->syncs, players, (double)(now_ms() - begun) / 1000);
+           stage->fault.is ? "not ok" : "ok", part->what, part->rounds, part->reached, part->waits,
+           part->syncs, players, (double)(round_clock() - begun) / 1000);
     tell_acts(part);
-    if (!stage->faulty)
-        nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    return !stage->faulty;
+    if (!stage->fault.is)
+        round_remove(stage->dir);
+    return !stage->fault.is;
 }
 
 static struct part *part_of(const char *name)
