@@ -1,6 +1,7 @@
 # tests/crash/kill/local.mk - included by tests/crash/local.mk
 
-EXTRA_DIST += tests/crash/kill/kill.sh
+EXTRA_DIST += tests/crash/kill/kill.sh tests/crash/kill/test_kill_daemon.py \
+	tests/crash/kill/test_kill_runner.py
 crash_helpers += tests/crash/kill/sweep tests/crash/kill/sweep-mutant \
 	tests/crash/kill/openers tests/crash/kill/openers-mutant
 

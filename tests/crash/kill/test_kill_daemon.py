@@ -19,7 +19,7 @@ import pytest
 
 from conftest import actor, count, do, wait_until, warm
 from oracle import acknowledged, check, load
-from storm import Storm
+from storm import Storm, storm
 
 KILLS = count(500, 10_000)
 ACKNOWLEDGED = count(20_000, 1_000_000)
@@ -235,3 +235,22 @@ def test_a_killed_master_or_tree_leaves_no_process_and_no_job_behind(daemon, els
         f"{ends} ends, {held} jobs running then, {stories.acknowledged} acknowledgements, "
         f"{time.monotonic() - begun:.0f} s"
     )
+
+
+@pytest.mark.parametrize(
+    "mutant, rules",
+    [("early-bell", {"bell"}), ("no-fencing", {"fencing"}), ("early-answer", {"fresh", "present", "once"})],
+)
+def test_the_oracle_catches(mutant, rules, private, elsewhere, seed, monkeypatch):
+    monkeypatch.setenv("JOBTAB_MUTANT", mutant)
+    tries = count(1, 20)
+    for number in range(tries):
+        storm(
+            private / f"table-{number}", elsewhere, program="storm-mutant", clients=8, requests=4000,
+            seed=seed + number, at_most=20,
+        )  # fmt: skip
+        faults = check(load(elsewhere), killed=True, limit=1000)
+        assert {fault.partition(":")[0] for fault in faults} & rules, (number, faults[:10])
+        for file in elsewhere.iterdir():
+            file.unlink()
+    print(f"{tries} of {tries}")
