@@ -1,4 +1,4 @@
-/* course.c - the lives that the sweep leads jobs through: every verb, and every state that it finds. */
+/* course.c - the lives that the sweep leads jobs through: every verb, every state. */
 #include "stage.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 /* judge.c - the table against the story, after somebody was killed.
  *
- * What was acknowledged is there once, as it was asked for; what was asked for and not acknowledged is
- * there once or not at all, a call's operations all or none. Only the victim may have such a call.
+ * What was acknowledged is there once, as it was asked for; what was asked for and not acknowledged
+ * is there once or not at all, a call's operations all or none. Only the victim may have such a
+ * call.
  */
 #include "stage.h"
 
@@ -81,17 +82,17 @@ static void judge_job(struct trial *trial, const struct jobtab_job *job, const c
         fault_note(&stage->fault, "player %d, job %u: it is there twice", player, number);
     else if (step == 0 || step_at(entry, step)->act == JOBTAB_DELETE)
         fault_note(&stage->fault, "player %d, job %u: %s, and it is there", player, number,
-                    step ? "it was deleted" : "nobody asked for it");
+                   step ? "it was deleted" : "nobody asked for it");
     else if (step == acked && job->version != acked_version(entry))
-        fault_note(&stage->fault, "player %d, job %u: its version is %llu, and %llu was told", player,
-                    number, (unsigned long long)job->version,
-                    (unsigned long long)acked_version(entry));
+        fault_note(&stage->fault, "player %d, job %u: its version is %llu, and %llu was told",
+                   player, number, (unsigned long long)job->version,
+                   (unsigned long long)acked_version(entry));
     else if (!looks_so(job, step_at(entry, step)))
         fault_note(&stage->fault,
-                    "player %d, job %u: it is %s, attempt %u, progress %u, and not as step %u left "
-                    "it; asked %u, acknowledged %u",
-                    player, number, jobtab_state_name(job->state), job->attempt, job->progress,
-                    step, asked, acked);
+                   "player %d, job %u: it is %s, attempt %u, progress %u, and not as step %u left "
+                   "it; asked %u, acknowledged %u",
+                   player, number, jobtab_state_name(job->state), job->attempt, job->progress, step,
+                   asked, acked);
     else if (strcmp(params, wanted) != 0 || strcmp(result ? result : "", finished) != 0 ||
              !log_is(trial, entry, step, &job->id))
         fault_note(&stage->fault, "player %d, job %u: its content is another", player, number);
@@ -111,20 +112,22 @@ static void judge_player(struct trial *trial, int number)
         if (!*found && asked && step_at(entry, asked)->act == JOBTAB_DELETE)
             *found = asked;
         if (*found < acked_step(entry))
-            fault_note(&trial->stage->fault, "player %d, job %u: acknowledged and not there", number, job);
-        if (in_flight && (step_counts(step_at(entry, asked)) ||
-                          step_at(entry, asked)->act == JOBTAB_DELETE)) {
+            fault_note(&trial->stage->fault, "player %d, job %u: acknowledged and not there",
+                       number, job);
+        if (in_flight &&
+            (step_counts(step_at(entry, asked)) || step_at(entry, asked)->act == JOBTAB_DELETE)) {
             open++;
             applied += *found == asked;
         }
         if (in_flight && number != VICTIM)
-            fault_note(&trial->stage->fault, "player %d: it has no answer, and nobody killed it", number);
+            fault_note(&trial->stage->fault, "player %d: it has no answer, and nobody killed it",
+                       number);
         for (unsigned step = 1; step <= *found; step++)
             trial->changes += step_counts(step_at(entry, step));
     }
     if (applied != 0 && applied != open)
-        fault_note(&trial->stage->fault, "player %d: %u operations of a call for %u were done", number,
-                    applied, open);
+        fault_note(&trial->stage->fault, "player %d: %u operations of a call for %u were done",
+                   number, applied, open);
 }
 
 /* --------------------------------------------------------------------- the table */
@@ -255,7 +258,7 @@ static void empty(struct trial *trial)
         fail_call(trial, "count");
     else if (stat.jobs != 0)
         fault_note(&trial->stage->fault, "%llu jobs remain that no listing has",
-                    (unsigned long long)stat.jobs);
+                   (unsigned long long)stat.jobs);
     trial->stage->version = stat.version;
 }
 
@@ -276,9 +279,10 @@ void judge(struct stage *stage)
     for (int i = 0; i < stage->players; i++)
         judge_player(&trial, i);
     if (poke.version != stage->version + trial.changes + 1)
-        fault_note(&stage->fault, "the table made %llu changes for %llu steps: not each exactly once",
-                    (unsigned long long)(poke.version - stage->version - 1),
-                    (unsigned long long)trial.changes);
+        fault_note(&stage->fault,
+                   "the table made %llu changes for %llu steps: not each exactly once",
+                   (unsigned long long)(poke.version - stage->version - 1),
+                   (unsigned long long)trial.changes);
     verify(&trial, trial.table);
     judge_backup(&trial);
     if (!stage->fault.is)

@@ -2,11 +2,11 @@
  *
  *   openers [-d DIR] [PART...]
  *
- * A round: the victim is led to its next system call and stands there. Another process opens the table, waits
- * where it has to, and is still about it when the victim is killed (in every other round it begins after that).
- * Then a third opens. Both must succeed in time, and what they and those before them were told stays:
- * a fourth finds it all, once, and the table sound. Between two rounds nobody has the table open. The parts
- * are what the victim finds:
+ * A round: the victim is led to its next system call and stands there. Another process opens the
+ * table, waits where it has to, and is still about it when the victim is killed (in every other
+ * round it begins after that). Then a third opens. Both must succeed in time, and what they and
+ * those before them were told stays: a fourth finds it all, once, and the table sound. Between two
+ * rounds nobody has the table open. The parts are what the victim finds:
  *
  *   new     nothing
  *   old     a table that had been closed, the lock file of those who had it open beside it
@@ -25,9 +25,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BOUND     2000 /* ms, for an opener to have opened and submitted */
-#define JOBS      5    /* that an opener submits */
-#define JOBS_MAX  4096 /* of all rounds of a part */
+#define BOUND    2000 /* ms, for an opener to have opened and submitted */
+#define JOBS     5    /* that an opener submits */
+#define JOBS_MAX 4096 /* of all rounds of a part */
 
 struct stage {
     char dir[256];
@@ -96,10 +96,11 @@ static void judge(int number)
     }
     for (unsigned i = 0; i < stage->acked; i++)
         if (jobtab_get(table, &stage->ids[i], &job) != JOBTAB_OK)
-            fault_note(&stage->fault, "job %u of %u was acknowledged and is lost: %s", i, stage->acked, jobtab_why());
+            fault_note(&stage->fault, "job %u of %u was acknowledged and is lost: %s", i,
+                       stage->acked, jobtab_why());
     if (stat.jobs != stage->acked)
-        fault_note(&stage->fault, "there are %llu jobs, and %u were acknowledged", (unsigned long long)stat.jobs,
-              stage->acked);
+        fault_note(&stage->fault, "there are %llu jobs, and %u were acknowledged",
+                   (unsigned long long)stat.jobs, stage->acked);
     jobtab_close(table);
 }
 
@@ -138,7 +139,8 @@ static void await(bool (*holds)(pid_t pid, int number), pid_t pid, int number, c
 
     for (int looks = 0; looks < 2; looks = holds(pid, number) ? looks + 1 : 0) {
         if (round_clock() - begun > round_slowed(BOUND)) {
-            fault_note(&stage->fault, "opener %d was not %s within %lld ms", number, what, (long long)round_slowed(BOUND));
+            fault_note(&stage->fault, "opener %d was not %s within %lld ms", number, what,
+                       (long long)round_slowed(BOUND));
             return;
         }
         round_nap(200);
@@ -258,8 +260,8 @@ int main(int argc, char **argv)
         bool asked = optind == argc;
         for (int k = optind; k < argc; k++)
             asked |= strcmp(argv[k], parts[i].name) == 0;
-        snprintf(stage->dir, sizeof stage->dir, "%.200s/jobtab-openers-%d-%s", folder, (int)getpid(),
-                 parts[i].name);
+        snprintf(stage->dir, sizeof stage->dir, "%.200s/jobtab-openers-%d-%s", folder,
+                 (int)getpid(), parts[i].name);
         stage->fault.is = false;
         if (asked)
             held &= run(&parts[i]);

@@ -19,7 +19,8 @@ struct move {
     int number;
     const struct course *course;
     unsigned first, n; /* jobs */
-    struct jobtab_token tokens[BATCH], earlier[BATCH]; /* of the last claim, and of the one before */
+    struct jobtab_token tokens[BATCH],
+        earlier[BATCH]; /* of the last claim, and of the one before */
 };
 
 void stage_kind(int player, char kind[JOBTAB_KIND_MAX + 1])
@@ -57,7 +58,7 @@ static void leave(const struct move *move, const char *what, unsigned job, int r
     int act = move->number < 0 ? -1 : self(move)->act;
 
     fault_note(&move->stage->fault, "player %d, job %u, %s: %s: %s; %s", move->number, job,
-                act < 0 ? "no verb" : act_names[act], what, jobtab_strerror(rc), why);
+               act < 0 ? "no verb" : act_names[act], what, jobtab_strerror(rc), why);
     _exit(1);
 }
 
@@ -66,10 +67,14 @@ static void leave(const struct move *move, const char *what, unsigned job, int r
 static enum jobtab_outcome outcome_of(enum jobtab_state state)
 {
     switch (state) {
-    case JOBTAB_COMPLETED: return JOBTAB_SUCCEEDED;
-    case JOBTAB_SCHEDULED: return JOBTAB_TRY_AGAIN;
-    case JOBTAB_FAILED: return JOBTAB_GIVE_UP;
-    default: return JOBTAB_STOPPED;
+    case JOBTAB_COMPLETED:
+        return JOBTAB_SUCCEEDED;
+    case JOBTAB_SCHEDULED:
+        return JOBTAB_TRY_AGAIN;
+    case JOBTAB_FAILED:
+        return JOBTAB_GIVE_UP;
+    default:
+        return JOBTAB_STOPPED;
     }
 }
 
@@ -310,7 +315,7 @@ void listener_main(struct stage *stage)
             rc = jobtab_stat(move.table, &stat, NULL, 0);
         if (rc == JOBTAB_OK && stat.version < seen) {
             fault_note(&stage->fault, "the bell rang for version %llu, and the table is at %llu",
-                        (unsigned long long)seen, (unsigned long long)stat.version);
+                       (unsigned long long)seen, (unsigned long long)stat.version);
             _exit(1);
         }
     }

@@ -1,9 +1,9 @@
-/* stage.h - what the processes of the kill sweep share: a story of what each asked and was answered,
- * in memory that none of their deaths touches.
+/* stage.h - what the processes of the kill sweep share: a story of what each asked and was
+ * answered, in memory that none of their deaths touches.
  *
- * A job goes through a course, step by step. A player notes a step as asked before the call and as acknowledged
- * after it. So the table must hold each job as one of the two has it, and its sequence must have grown by
- * all these steps and by no more.
+ * A job goes through a course, step by step. A player notes a step as asked before the call and as
+ * acknowledged after it. So the table must hold each job as one of the two has it, and its sequence
+ * must have grown by all these steps and by no more.
  */
 #ifndef STAGE_H
 #define STAGE_H
@@ -39,13 +39,13 @@ struct step {
 #define STEPS_MAX 11
 
 struct course {
-    bool remote; /* its owner has a lease, which is over at once */
+    bool remote;                      /* its owner has a lease, which is over at once */
     struct step steps[STEPS_MAX + 1]; /* from 1 on; 0 is before the first */
     unsigned n;
 };
 
-/* The first is the usual one. The first COURSES_SHARED can be gone through by many at once; of the others
- * some step is what any process may do, at any time. */
+/* The first is the usual one. The first COURSES_SHARED can be gone through by many at once; of the
+ * others some step is what any process may do, at any time. */
 #define COURSES        5
 #define COURSES_SHARED 3
 extern const struct course courses[COURSES];
@@ -57,9 +57,9 @@ bool step_counts(const struct step *step);
 
 struct entry {
     uint8_t course;
-    _Atomic uint8_t asked;       /* number of the step */
-    _Atomic uint64_t answered;   /* number of the last one that was acknowledged, and its version: both at once */
-    struct jobtab_id id;         /* from its submit's answer on */
+    _Atomic uint8_t asked; /* number of the step */
+    _Atomic uint64_t answered; /* the last that was acknowledged, its number and version at once */
+    struct jobtab_id id; /* from its submit's answer on */
 };
 
 static inline uint64_t answer_of(unsigned step, uint64_t version)
@@ -98,7 +98,8 @@ struct stage {
 
 /* The kind of a player's jobs. */
 void stage_kind(int player, char kind[JOBTAB_KIND_MAX + 1]);
-/* Parameters of a job: nobody else's, and of many sizes, other ones each round. Returns the length. */
+/* Parameters of a job: nobody else's, and of many sizes, other ones each round. Returns the
+ * length. */
 #define PARAMS_MAX 21000
 size_t stage_params(const struct stage *stage, int player, unsigned job, char text[PARAMS_MAX]);
 size_t stage_result(int player, unsigned job, char text[64]);
@@ -106,15 +107,17 @@ size_t stage_result(int player, unsigned job, char text[64]);
 #define LOG_SIZE 900
 size_t stage_log(const struct course *course, unsigned step, char text[STEPS_MAX * LOG_SIZE]);
 
-/* A player's life, in its own process: open the table, call `opened`, lead jobs through `n` of the courses in
- * turn, one or BATCH at a time, `moves` times; 0: without end. Leaves the process at the first fault. */
+/* A player's life, in its own process: open the table, call `opened`, lead jobs through `n` of the
+ * courses in turn, one or BATCH at a time, `moves` times; 0: without end. Leaves the process at the
+ * first fault. */
 void player_main(struct stage *stage, int number, unsigned n, unsigned moves, void (*opened)(void));
 
-/* In a process of its own, without end: wait for the bell, and find in the table what it rang for. */
+/* In a process of its own, without end: wait for the bell, and find in the table what it
+ * rang for. */
 void listener_main(struct stage *stage);
 
-/* In a process of its own, while all who live are parked: hold the table against the story, then empty
- * it. Faults go to the stage. */
+/* In a process of its own, while all who live are parked: hold the table against the story, then
+ * empty it. Faults go to the stage. */
 void judge(struct stage *stage);
 
 #endif

@@ -1,10 +1,10 @@
 /* sweep.c - one of several writers is killed at each point of its work, one point a round.
  *
- *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-s SEED] [-a] [-e STRIDE] PART...
+ *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-a] [-e STRIDE] PART...
  *
- * The survivors go on from round to round, in processes of their own; each round has a new victim, which is
- * traced to its point and killed (or stopped) there. Then every survivor must be answered in time, and
- * the judge (judge.c) finds the table as the story has it. The parts:
+ * The survivors go on from round to round, in processes of their own; each round has a new victim,
+ * which is traced to its point and killed (or stopped) there. Then every survivor must be answered
+ * in time, and the judge (judge.c) finds the table as the story has it. The parts:
  *
  *   calls   each system call of some writes, before it is made: 1, 2, 3, ... until none is left
  *   returns each of them when it was made, a sleep in it over
@@ -14,12 +14,12 @@
  *   posts   POINTS random instructions after a commit is on disk: until all have their answers
  *   stops   POINTS of all these; the victim is stopped and not killed
  *
- * The victim submits, claims, reports and finishes; with -a it does all that can be done to a job and to the
- * table (course.c), and the points are counted by what they were in. With -e it is every STRIDE-th point alone, from
- * a random one on. A process apart waits for the bell all the time.
+ * The victim submits, claims, reports and finishes; with -a it does all that can be done to a job
+ * and to the table (course.c), and the points are counted by what they were in. With -e it is every
+ * STRIDE-th point alone, from a random one on. A process apart waits for the bell all the time.
  *
- * Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point and the seed), 77 tracing is
- * not permitted here.
+ * JOBTAB_SEED replays a run. Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point
+ * and the seed), 77 tracing is not permitted here.
  */
 #include "stage.h"
 #include "trace.h"
@@ -34,19 +34,23 @@
 
 #define BOUND      2000  /* ms for a survivor to be answered after the kill */
 #define PATIENCE   20000 /* ms for what is not measured */
-#define PACE_TIME  200   /* ms in which answers are counted, before the first round and after the last */
-#define PACE_LOSS  8     /* how many times fewer they may be at the end: all have long been buried */
+#define PACE_TIME  200   /* ms in which answers are counted, at the beginning and at the end */
+#define PACE_LOSS  8     /* so many times fewer they may be at the end: all have long been buried */
 #define MOVES      3     /* of a victim's life: calls for one and for several, small and large */
 #define MOVES_OPEN 1
 #define ENDED      5 /* victims in a row that ended before their point: there is none so late */
 
-struct part {
-    const char *name, *what;
-    void (*run)(struct part *part);
+/* What happened in a part. */
+struct tally {
     long rounds, reached; /* the point, before the victim had ended */
     long syncs;           /* rounds whose victim had begun to sync */
-    long waits;           /* whose victim waited for another to answer it, when it came to its point */
+    long waits;           /* whose victim came to its point while it waited for another */
     long acts[ACTS];      /* the points, by what they are in */
+};
+
+struct part {
+    const char *name, *what;
+    void (*run)(struct tally *tally);
 };
 
 static struct stage *stage;
@@ -93,7 +97,7 @@ static void await(bool (*holds)(const struct player *player, uint64_t than), con
         while (!holds(&stage->player[i], than[i]) && !stage->fault.is) {
             if (round_clock() - begun > bound)
                 fault_note(&stage->fault, "player %d was not %s within %lld ms", i, what,
-                            (long long)bound);
+                           (long long)bound);
             round_nap(300);
         }
 }
@@ -145,7 +149,7 @@ static void judge_round(void)
 }
 
 /* False when the victim ended by itself before its point. */
-static bool play(struct part *part, const struct point *point)
+static bool play(struct tally *tally, const struct point *point)
 {
     uint64_t before[PLAYERS_MAX] = {0};
 
@@ -158,12 +162,12 @@ static bool play(struct part *part, const struct point *point)
     int act = stage->player[VICTIM].act;
     if (way.signal)
         fault_note(&stage->fault, "the victim was ended by signal %d", way.signal);
-    part->rounds++;
-    part->reached += reached;
-    part->syncs += way.synced;
-    part->waits += reached && way.waits;
+    tally->rounds++;
+    tally->reached += reached;
+    tally->syncs += way.synced;
+    tally->waits += reached && way.waits;
     if (reached && act >= 0)
-        part->acts[act]++;
+        tally->acts[act]++;
     for (int i = 0; i < stage->players; i++)
         before[i] = stage->player[i].answers;
     if (reached && point->stop)
@@ -177,10 +181,10 @@ static bool play(struct part *part, const struct point *point)
         judge_round();
     if (stage->fault.is)
         printf("# %s; the victim was %s at %s %ld%s%s%s and %ld instructions, seed %u, round %ld\n",
-               stage->fault.words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
-               point->call, point->leading ? " of its lead" : "", point->made ? ", made," : "",
-               point->opening ? " from its opening on" : "", point->steps, seed,
-               part->rounds);
+               stage->fault.words, point->stop ? "stopped" : "killed",
+               point->sync ? "sync" : "call", point->call, point->leading ? " of its lead" : "",
+               point->made ? ", made," : "", point->opening ? " from its opening on" : "",
+               point->steps, seed, tally->rounds);
     return fate != AT_ITS_END;
 }
 
@@ -198,16 +202,16 @@ static long dice_steps(int bits)
 }
 
 /* The first call, the second, ... until a victim gets to its end. */
-static void run_all(struct part *part, struct point point)
+static void run_all(struct tally *tally, struct point point)
 {
     point.call = 1 + dice(stride);
-    while (!stage->fault.is && play(part, &point))
+    while (!stage->fault.is && play(tally, &point))
         point.call += stride;
 }
 
-/* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not get
- * to their point. */
-static void run_leads(struct part *part)
+/* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not
+ * get to their point. */
+static void run_leads(struct tally *tally)
 {
     struct point point = {.leading = true};
     int ended = 0;
@@ -215,23 +219,23 @@ static void run_leads(struct part *part)
     for (long n = 2 + dice(stride); !stage->fault.is && ended < ENDED; n += stride) {
         point.call = n / 2;
         point.made = n % 2;
-        ended = play(part, &point) ? 0 : ended + 1;
+        ended = play(tally, &point) ? 0 : ended + 1;
     }
 }
 
-static void run_calls(struct part *part)
+static void run_calls(struct tally *tally)
 {
-    run_all(part, (struct point){.made = false});
+    run_all(tally, (struct point){.made = false});
 }
 
-static void run_returns(struct part *part)
+static void run_returns(struct tally *tally)
 {
-    run_all(part, (struct point){.made = true});
+    run_all(tally, (struct point){.made = true});
 }
 
-static void run_open(struct part *part)
+static void run_open(struct tally *tally)
 {
-    run_all(part, (struct point){.opening = true});
+    run_all(tally, (struct point){.opening = true});
 }
 
 static struct point random_point(void)
@@ -244,39 +248,39 @@ static struct point random_post(void)
     return (struct point){.call = 1 + dice(4), .sync = true, .steps = 1 + dice(6000)};
 }
 
-static void run_steps(struct part *part)
+static void run_steps(struct tally *tally)
 {
     for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_point();
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static void run_posts(struct part *part)
+static void run_posts(struct tally *tally)
 {
     for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_post();
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static void run_stops(struct part *part)
+static void run_stops(struct tally *tally)
 {
     for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = n % 2 ? random_post() : random_point();
         point.stop = true;
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static struct part parts[] = {
-    {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0, 0, {0}},
-    {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0, 0, {0}},
-    {"leads", "a leader killed at each of its system calls and as it returns", run_leads, 0, 0, 0, 0, {0}},
-    {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0, 0, {0}},
-    {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0, 0, {0}},
-    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0, 0, {0}},
-    {"stops", "a writer stopped wherever it is", run_stops, 0, 0, 0, 0, {0}},
+static const struct part parts[] = {
+    {"calls", "a writer killed at each of its system calls", run_calls},
+    {"returns", "a writer killed as each of its system calls returns", run_returns},
+    {"leads", "a leader killed at each of its system calls and as it returns", run_leads},
+    {"open", "a writer killed at each system call of its opening", run_open},
+    {"steps", "a writer killed at random instructions", run_steps},
+    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts},
+    {"stops", "a writer stopped wherever it is", run_stops},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 
@@ -310,27 +314,28 @@ static uint64_t pace(void)
 }
 
 /* With all verbs, each has to have had its points. */
-static void tell_acts(const struct part *part)
+static void tell_acts(const struct tally *tally)
 {
-    printf("# points");
+    printf("# seed %u, points in", seed);
     for (int act = 0; act < ACTS; act++)
-        if (part->acts[act])
-            printf(", %s %ld", act_names[act], part->acts[act]);
+        if (tally->acts[act])
+            printf("%s%s %ld", act ? ", " : " ", act_names[act], tally->acts[act]);
     printf("\n");
 }
 
-static const char *missing_act(const struct part *part)
+static const char *missing_act(const struct tally *tally)
 {
     for (int act = 0; act < ACTS; act++)
-        if (!part->acts[act])
+        if (!tally->acts[act])
             return act_names[act];
     return NULL;
 }
 
 /* A table and survivors of its own. True when all held. */
-static bool run_part(struct part *part, const char *folder, int players)
+static bool run_part(const struct part *part, const char *folder, int players)
 {
     int64_t begun = round_clock();
+    struct tally tally = {.rounds = 0};
     const uint64_t none[PLAYERS_MAX] = {0};
 
     set_stage(folder, players);
@@ -339,30 +344,30 @@ static bool run_part(struct part *part, const char *folder, int players)
     await(answered, none, round_slowed(PATIENCE), "answered at the start");
     uint64_t before = pace();
     judge_round();
-    part->run(part);
+    part->run(&tally);
     uint64_t after = stage->fault.is ? before : pace();
     if (after < before / PACE_LOSS)
         fault_note(&stage->fault, "%llu answers in %d ms at the start, %llu at the end",
-                    (unsigned long long)before, PACE_TIME, (unsigned long long)after);
+                   (unsigned long long)before, PACE_TIME, (unsigned long long)after);
     for (int i = 0; i < players; i++)
         trace_end(pids[i]);
-    if (!stage->fault.is && (part->reached == 0 || part->syncs == 0))
+    if (!stage->fault.is && (tally.reached == 0 || tally.syncs == 0))
         fault_note(&stage->fault, "no victim came to its point, or none ever led a commit");
-    if (all_verbs && stride == 1 && !stage->fault.is && missing_act(part))
-        fault_note(&stage->fault, "nobody was killed in a %s", missing_act(part));
+    if (all_verbs && stride == 1 && !stage->fault.is && missing_act(&tally))
+        fault_note(&stage->fault, "nobody was killed in a %s", missing_act(&tally));
     if (stage->fault.is)
         printf("# %s\n", stage->fault.words);
     printf("%s - %s: %ld rounds, %ld at their point, %ld of them waiting, %ld had synced "
            "(%d writers, %.1f s)\n",
-           stage->fault.is ? "not ok" : "ok", part->what, part->rounds, part->reached, part->waits,
-           part->syncs, players, (double)(round_clock() - begun) / 1000);
-    tell_acts(part);
+           stage->fault.is ? "not ok" : "ok", part->what, tally.rounds, tally.reached, tally.waits,
+           tally.syncs, players, (double)(round_clock() - begun) / 1000);
+    tell_acts(&tally);
     if (!stage->fault.is)
         round_remove(stage->dir);
     return !stage->fault.is;
 }
 
-static struct part *part_of(const char *name)
+static const struct part *part_of(const char *name)
 {
     for (size_t i = 0; i < PARTS; i++)
         if (strcmp(parts[i].name, name) == 0)
@@ -374,16 +379,16 @@ static struct part *part_of(const char *name)
 int main(int argc, char **argv)
 {
     const char *folder = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    const char *replayed = getenv("JOBTAB_SEED");
     int option, players = 5;
     bool held = true;
 
-    seed = (unsigned)time(NULL);
-    while ((option = getopt(argc, argv, "d:p:n:s:ae:")) != -1) {
+    seed = replayed ? (unsigned)strtoul(replayed, NULL, 10) : (unsigned)time(NULL);
+    while ((option = getopt(argc, argv, "d:p:n:ae:")) != -1) {
         switch (option) {
         case 'd': folder = optarg; break;
         case 'p': players = atoi(optarg); break;
         case 'n': points = atol(optarg); break;
-        case 's': seed = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'a': all_verbs = true; break;
         case 'e': stride = atol(optarg); break;
         default: return 2;

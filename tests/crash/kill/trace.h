@@ -24,11 +24,13 @@ struct way {
     int signal;  /* that ended it, other than SIGKILL; 0: none */
 };
 
-/* In the process that is to be led, where it is to begin. Ends it with 77 when nobody may be traced here. */
+/* In the process that is to be led, where it is to begin. Ends it with 77 when nobody may be traced
+ * here. */
 void trace_me(void);
 
-/* Lead it there. Exits with 77 as above. Whoever is at its point is stopped and traced; who is not is gone
- * and reaped. Being traced is slow, and looks as being stopped does: on a busy machine others may end it. */
+/* Lead it there. Exits with 77 as above. Whoever is at its point is stopped and traced; who is not
+ * is gone and reaped. Being traced is slow, and looks as being stopped does: on a busy machine
+ * others may end it. */
 enum fate trace_to(pid_t pid, const struct point *point, struct way *way);
 
 /* Stop it there and trace it no more. */
