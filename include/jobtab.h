@@ -337,7 +337,9 @@ struct jobtab_op {
         struct jobtab_bytes log;
         struct jobtab_restore restore;
     };
-    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL */
+    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL. If the
+                                    leader of a shared commit died, as it is by then; of one that is
+                                    deleted by then, its id alone (version 0) */
     int result;                  /* out: this operation's own JOBTAB_... */
     bool repeated;               /* out: a submit whose key had been used for the same request; a
                                     restore of a job that is in the table already */
