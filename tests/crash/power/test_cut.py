@@ -8,16 +8,18 @@ lets the loop device go.
 import collections
 import ctypes
 import fcntl
+import http.client
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import time
 from signal import SIGBUS
 
 import pytest
-from conftest import BUILD, count, descendants, seconds, wait_until
+from conftest import BUILD, count, descendants, seconds, wait_until, warm
 from oracle import ACCEPTED, check, load
 from storm import storm, storm_command
 
@@ -30,6 +32,7 @@ LIBRARY_CUTS = count(40, 800)
 DAEMON_CUTS = count(10, 200)
 CONTROLS = count(3, 30)
 CUTS_A_DISK = 10  # then another is made
+CUTS_A_DAEMON = 5
 MEGABYTES = 48
 
 
@@ -73,11 +76,12 @@ class Disk:
             self.mounted = False
 
     def cut(self, how):
-        """The instant when it is over, on the clients' clock."""
+        """The instants before and after, on the clients' clock."""
         fd = os.open(self.folder, os.O_RDONLY)
         try:
+            begun = time.monotonic_ns()
             fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", how))
-            return time.monotonic_ns()
+            return begun, time.monotonic_ns()
         finally:
             os.close(fd)
 
@@ -134,14 +138,14 @@ def users(table):
     return found
 
 
-Cut = collections.namedtuple("Cut", "over said wrote")  # `wrote`: sectors, while they were at work
+Cut = collections.namedtuple("Cut", "begun over said wrote")  # `wrote`: sectors, while they were at work
 
 
-def cut_under(disk, dice, table, events, clients, hows=HOW, settled=False, **more):
+def cut_under(disk, dice, table, events, clients=8, hows=HOW, settled=False, patience=30, **more):
     """Clients at work until the cut comes over them. `settled`: not before all have opened the table, which
-    syncs it, and something was done since."""
-    events.mkdir()
-    enough = dice.choice((0, 5, 20, 60))
+    syncs it, and something was done since. `patience`: for their end; clients of a daemon may wait
+    for longer, since nobody answers them."""
+    enough = len(changes(events)) + dice.choice((0, 5, 20, 60))
     command = storm_command(
         table, events, clients=clients, requests=10**6, at_most=60, seed=dice.randrange(1 << 30), **more
     )
@@ -161,13 +165,17 @@ def cut_under(disk, dice, table, events, clients, hows=HOW, settled=False, **mor
         )
         assert process.poll() is None, process.communicate()[0]
         wrote = disk.sectors() - sectors
-        over = disk.cut(dice.choice(hows))
-        said, _ = process.communicate(timeout=seconds(30))
+        begun, over = disk.cut(dice.choice(hows))
+        try:
+            said, _ = process.communicate(timeout=seconds(patience))
+        except subprocess.TimeoutExpired:
+            assert "port" in more, "processes that write did not notice"
+            said = ""
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 1, f"they did not notice: {said}"
-    return Cut(over, said, wrote)
+    assert process.returncode != 0, f"they did not notice: {said}"
+    return Cut(begun, over, said, wrote)
 
 
 def jobtab(table, *words):
@@ -184,30 +192,48 @@ def verify(table):
     return [] if told.returncode == 0 else [f"verify: {told.returncode}: {told.stdout}{told.stderr}"]
 
 
+def newest(events):
+    """The highest version that anybody was told of."""
+    return max((e.version for e in load(events)), default=0)
+
+
 def is_behind(table, events):
-    """Versions are one sequence of the whole table: it has reached every one that anybody was told."""
-    told = max((e.version for e in load(events)), default=0)
+    """Versions are one sequence of the whole table: it has reached every one that was told."""
     answer = jobtab(table, "stat")
     has = json.loads(answer.stdout)["version"] if answer.returncode == 0 else 0
+    told = newest(events)
     return [f"version {told} was told, the table has {has}"] if has < told else []
 
 
-def look_after(table, events, **how):
-    """What is wrong with the table after the boot; the rest of its jobs is worked off."""
-    faults = verify(table) or is_behind(table, events)
-    if faults:
-        return faults
+def look_after(table, events, outages=(), **how):
+    """What is wrong with the table after the boot; the rest of its jobs is worked off. In an outage an
+    error is as good as no answer."""
+    if newest(events) or (table / "data.mdb").exists():  # else it was cut while it was made
+        faults = verify(table) or is_behind(table, events)
+        if faults:
+            return faults
     code, said = storm(table, events, requests=0, clients=4, at_most=20, **how)
     if code:
         return [f"it cannot be worked on: {said}"]
-    return check(load(events), killed=True) + verify(table)
+    seen = [
+        e._replace(outcome="unanswered")
+        if e.outcome == "error" and any(begun < e.ended < over for begun, over in outages)
+        else e
+        for e in load(events)
+    ]
+    return check(seen, killed=True) + verify(table)
+
+
+def late(events, cut):
+    """Changes that were asked for when all was over, and acknowledged."""
+    return [e for e in changes(events) if e.begun > cut.over]
 
 
 def cut_library(disk, dice, folder, number, **more):
-    table, events = disk.folder / "table", folder / f"events{number}"
-    cut = cut_under(disk, dice, table, events, 8, **more)
-    late = [e for e in changes(events) if e.begun > cut.over]
-    assert not late, f"cut {number}: acknowledged after the cut: {late[:3]}"
+    events = folder / f"events{number}"
+    events.mkdir()
+    cut = cut_under(disk, dice, disk.folder / "table", events, **more)
+    assert not late(events, cut), f"cut {number}: acknowledged after the cut"
     disk.mend()
     return events, cut
 
@@ -233,6 +259,66 @@ def test_processes_lose_nothing_that_was_answered_when_their_file_system_is_cut(
     print(
         f"# {LIBRARY_CUTS} cuts, {told} changes acknowledged, {buses} processes ended by SIGBUS,"
         f" {time.monotonic() - begun:.1f} s"
+    )
+
+
+def is_refused(d):
+    """No submit is answered as if it were done: it is refused, or nobody is there to take it."""
+    try:
+        return d.client(timeout=0.3).post("/run", {"kind": "warm"}).status == 503
+    except (OSError, http.client.HTTPException):
+        return True
+
+
+@pytest.fixture
+def cut_daemon(daemon, private, disk):
+    """A daemon whose table is a disk's, and where its children log."""
+    events = private / "children"
+    d = daemon(
+        kinds={"warm": warm("/dev/null", events, children=2)},
+        worker_processes=2,
+        table={"map_size": "32m"},
+        start=False,
+    )
+    disk.unmount()
+    disk.folder = d.table
+    return d, events
+
+
+def begin_anew(d, disk, events):
+    if d.running():
+        d.stop()
+    disk.make()
+    shutil.rmtree(events, ignore_errors=True)
+    events.mkdir()
+    d.start()
+
+
+def test_a_daemon_loses_nothing_that_was_answered_when_its_file_system_is_cut(
+    cut_daemon, disk, seed
+):
+    dice = random.Random(seed)
+    d, events = cut_daemon
+    outages = []
+    begun = time.monotonic()
+    for number in range(DAEMON_CUTS):
+        show(number, DAEMON_CUTS, "cuts under a daemon")
+        if number % CUTS_A_DAEMON == 0:
+            begin_anew(d, disk, events)
+        cut = cut_under(disk, dice, d.table, events, port=d.port, patience=0.4)
+        assert is_refused(d), f"cut {number}: a submit was taken"
+        assert not late(events, cut), f"cut {number}: acknowledged after the cut"
+        code = d.stop()
+        assert code == 0, f"cut {number}: the daemon ended with {code}\n{d.log()[-2000:]}"
+        outages.append((cut.begun, time.monotonic_ns()))
+        disk.mend()
+        d.start()
+        faults = look_after(d.table, events, outages, port=d.port)
+        assert not faults, f"cut {number} of seed {seed}: {faults}\n{cut.said}"
+    log = d.log()
+    print(
+        f"# {DAEMON_CUTS} cuts, {log.count(f'signal {SIGBUS.value}')} processes of the daemon ended by"
+        f" SIGBUS, {time.monotonic() - begun:.1f} s"
     )
 
 
