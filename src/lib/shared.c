@@ -46,9 +46,9 @@ static void make(struct shared *shared, const struct boot *boot, const struct st
     shared->magic = SHARED_MAGIC;
 }
 
-/* Whoever is alone makes it from nothing, whatever is there: it may be of any moment, if the file system
- * was cut off and came back without a boot. Under others it stays as it is: they and this one would spoil
- * each other's words if it had another layout. */
+/* Whoever is alone makes it from nothing, whatever is there: it may be of any moment, if the file
+ * system was cut off and came back without a boot. Under others it stays as it is: they and this
+ * one would spoil each other's words if it had another layout. */
 static int prepare(const char *path, int fd, struct shared *shared, const struct stat *file)
 {
     struct boot boot = clock_boot_id();

@@ -22,9 +22,9 @@ struct shared {
     struct queue queue;
 };
 
-/* Map the file of the table in `dir`, making it anew unless somebody uses it. JOBTAB_SCHEMA when it is used
- * and of another layout. `use` becomes the descriptor that tells others of this use, which the kernel
- * ends with the process. The caller holds the open lock. */
+/* Map the file of the table in `dir`, making it anew unless somebody uses it. JOBTAB_SCHEMA when it
+ * is used and of another layout. `use` becomes the descriptor that tells others of this use, which
+ * the kernel ends with the process. The caller holds the open lock. */
 int shared_open(const char *dir, struct shared **shared, int *use);
 /* NULL and -1 are fine. */
 void shared_close(struct shared *shared, int use);
