@@ -218,8 +218,9 @@ static int settle_work(struct edit *edit, void *context)
     return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
 }
 
-/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file whose name
- * is on disk: an opener that finds none may come after one that was killed before it had seen to that. */
+/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file
+ * whose name is on disk: an opener that finds none may come after one that was killed before it had
+ * seen to that. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;

@@ -198,10 +198,10 @@ static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
     return rc;
 }
 
-/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and would
- * never again open a file that a power failure had left with one of them. Nobody else knows the new
- * one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the caller's to
- * sync. */
+/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and
+ * would never again open a file that a power failure had left with one of them. Nobody else knows
+ * the new one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the
+ * caller's to sync. */
 static int make_file(const char *dir, const char *path, uint64_t map_size)
 {
     const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);

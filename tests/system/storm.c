@@ -748,6 +748,8 @@ int main(int argc, char **argv)
             pids[i] = 0;
             left--;
             asking -= part_of(i) != direct_worker;
+            if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+                fprintf(stderr, "storm: client %d: ended by signal %d\n", i, WTERMSIG(status));
             if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
                 killed++;
             else

@@ -7,7 +7,7 @@ LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
 	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
 	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
-	tests/unit/test_restore
+	tests/unit/test_restore tests/unit/test_sync
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -67,6 +67,8 @@ tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_turn_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_shared_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_shared_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_sync_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_sync_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_queue_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_queue_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_parcel_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
