@@ -201,6 +201,8 @@ int do_log(struct edit *edit, struct jobtab_op *op)
     struct hot hot;
 
     int rc = load_owned(edit, op, &record, &hot);
+    if (!rc && op->log.size)
+        rc = edit_grow(edit, op->log.size, EDIT_FILLS);
     if (rc || !op->log.size)
         return rc;
     payload_append_log(edit->txn, &op->id, &hot.log_begin, &hot.log_end, op->log.data,
@@ -223,6 +225,8 @@ int do_finish(struct edit *edit, struct jobtab_op *op)
     if (op->finish.result_size > edit->settings.result_max)
         return fail(JOBTAB_TOOBIG, "result: %zu bytes are over the limit of %llu",
                     op->finish.result_size, (unsigned long long)edit->settings.result_max);
+    if (op->finish.result_size && (rc = edit_grow(edit, op->finish.result_size, EDIT_FILLS)))
+        return rc;
     record = old;
     rc = end_finish(edit, &old, &record, &hot, &op->finish);
     give_job(op, &record);

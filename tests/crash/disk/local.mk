@@ -1,6 +1,6 @@
 # tests/crash/disk/local.mk - included by tests/crash/local.mk
 
-EXTRA_DIST += tests/crash/disk/disk.sh tests/crash/disk/test_full.py tests/crash/disk/test_errors.py
+EXTRA_DIST += tests/crash/disk/disk.sh tests/crash/disk/test_full.py tests/crash/disk/disks.py tests/crash/disk/test_errors.py
 crash_helpers += tests/crash/disk/sweep tests/crash/disk/sweep-mutant
 
 fault_sources = tests/crash/disk/fault.c tests/crash/disk/fault.h
