@@ -124,8 +124,10 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
     int rc = begin(call->table, &edit);
 
     *answered = 0;
-    if (rc)
+    if (rc) {
+        queue_withdraw(call->slot); /* or it would be called to lead next, and everyone wait for it */
         return rc;
+    }
     edit.self = &call->table->self;
     if (call->work)
         rc = call->work(&edit, call->context);
