@@ -5,12 +5,14 @@ crash_helpers += tests/crash/disk/sweep tests/crash/disk/sweep-mutant tests/cras
 
 fault_sources = tests/crash/disk/fault.c tests/crash/disk/fault.h
 
-# For the daemon: LD_PRELOAD wants a shared object, wherever it is not installed to.
-check_LTLIBRARIES += tests/crash/disk/libfault.la
-tests_crash_disk_libfault_la_SOURCES = $(fault_sources)
-tests_crash_disk_libfault_la_CFLAGS = $(AM_CFLAGS)
-tests_crash_disk_libfault_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
-check_DATA += tests/crash/disk/libfault.la
+# For the daemon: LD_PRELOAD wants a shared object, in builds without shared libraries, too.
+fault_module = tests/crash/disk/libfault.so
+check_DATA += $(fault_module)
+CLEANFILES += $(fault_module)
+$(fault_module): $(fault_sources)
+	@$(MKDIR_P) tests/crash/disk
+	$(AM_V_CCLD)$(CC) $(AM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ \
+	    '$(srcdir)/tests/crash/disk/fault.c'
 
 disk_sweep_sources = tests/crash/disk/sweep.c tests/crash/disk/stage.c \
 	tests/crash/disk/stage.h $(fault_sources)
