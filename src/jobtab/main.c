@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ int main(int argc, char **argv)
     const struct command *command = NULL;
     int code;
 
+    signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error, with words */
     setlocale(LC_CTYPE, "");
     show_init(&cli.out, stdout);
     show_init(&cli.err, stderr);

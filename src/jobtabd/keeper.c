@@ -24,6 +24,7 @@
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "role_table.h"
 #include "watch.h"
 
 #define HEARTBEAT    1000 /* ms between sweeps when nothing happens */
@@ -160,10 +161,8 @@ int keeper_main(struct role *role)
 
     role_begin(role);
     keeper.role = role;
-    if (conf_open_table(role->conf, &keeper.table) != JOBTAB_OK) {
-        log_error("table %s: %s", role->conf->table.dir, jobtab_why());
+    if (role_table_open(role, &keeper.table) != JOBTAB_OK)
         return ROLE_NO_TABLE;
-    }
     if (bell_thread_start(keeper.table, BELL_GAP, &keeper.bell) < 0) {
         log_error("keeper: %s", strerror(errno));
         return EXIT_FAILURE;

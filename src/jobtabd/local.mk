@@ -15,7 +15,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/master.c src/jobtabd/master.h \
 	src/jobtabd/muster.c src/jobtabd/muster.h \
 	src/jobtabd/pidfile.c src/jobtabd/pidfile.h \
-	src/jobtabd/role.c src/jobtabd/role.h \
+	src/jobtabd/role.c src/jobtabd/role.h src/jobtabd/role_table.c src/jobtabd/role_table.h \
 	src/jobtabd/strays.c src/jobtabd/strays.h \
 	src/jobtabd/tls.c src/jobtabd/tls.h
 libdaemon_la_LIBTOOLFLAGS = --tag=disable-shared

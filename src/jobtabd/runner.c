@@ -29,6 +29,7 @@
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "role_table.h"
 #include "site.h"
 #include "warm.h"
 #include "watch.h"
@@ -344,12 +345,14 @@ static int open_site(struct runner *runner)
 
     site->run_id = runner->role->run_id;
     site->epoll = -1;
-    if (conf_open_table(conf, &site->table) != JOBTAB_OK ||
-        jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
+    runner->no_table = true;
+    if (role_table_open(runner->role, &site->table) != JOBTAB_OK)
+        return -1;
+    if (jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
         log_error("table %s: %s", conf->table.dir, jobtab_why());
-        runner->no_table = true;
         return -1;
     }
+    runner->no_table = false;
     site->result_max = stat.options.result_max;
     site->log_max = stat.options.log_max;
     site->table_dir = realpath(conf->table.dir, NULL);

@@ -6,6 +6,7 @@
 #include "verify.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* ms between two attempts: each asks a disk that is not well, and reads all of the table. */
 #define RETRY 500
@@ -21,7 +22,7 @@ void doubt_raise(struct jobtab *table)
     if (atomic_load(&doubt->state) == DOUBT_DAMAGED)
         return;
     doubt->refused_at = 0;
-    text_copy(doubt->why, sizeof doubt->why, "a commit failed, and nobody has verified the table yet");
+    snprintf(doubt->why, sizeof doubt->why, "a commit failed, and nobody has verified the table yet");
     doubt->code = JOBTAB_SYSTEM;
     atomic_store(&doubt->state, DOUBT_OPEN);
 }

@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,6 +123,10 @@ static int broken(void)
  * knows no such thing has nothing to promise. */
 static int take_blocks(int fd, uint64_t from, uint64_t to)
 {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && to > limit.rlim_cur)
+        return EFBIG; /* which counts at the write */
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0)
         return 0;
     return errno == EOPNOTSUPP ? 0 : errno;

@@ -141,19 +141,19 @@ static int end_job(struct job *job, const struct jobtab_finish *finish)
         {.verb = JOBTAB_FINISH, .id = job->id, .token = job->token, .finish = *finish},
         {.verb = JOBTAB_CLAIM, .claim = {.kind = job->kind}},
     };
-    bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
     int error;
-    do
+    do {
+        bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
         error = jobtab_apply(job->table, ops, go_on ? 2 : 1);
-    while (wait_for_disk(error));
-    if (error != JOBTAB_OK)
-        return error;
-    if (go_on && ops[1].result == JOBTAB_OK) {
-        job->has_next = true;
-        job->next_id = ops[1].id;
-        job->next_token = ops[1].token;
-    }
-    return ops[0].result;
+        if (error == JOBTAB_OK && go_on && ops[1].result == JOBTAB_OK) {
+            job->has_next = true;
+            job->next_id = ops[1].id;
+            job->next_token = ops[1].token;
+        }
+        if (error == JOBTAB_OK)
+            error = ops[0].result;
+    } while (wait_for_disk(error));
+    return error;
 }
 
 /* Store what came out. JOBTAB_OK, or the table's error. */
@@ -267,6 +267,7 @@ static int be_child(const char *kind)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a table over the limit of file sizes is an error of its calls */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
 
     bool has_job;
