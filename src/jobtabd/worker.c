@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "heart.h"
 #include "http/server.h"
 #include "jobtab.h"
 #include "log.h"
@@ -88,6 +89,7 @@ static int run(struct worker *worker)
     int wait = 0;
 
     while (!stopped(worker)) {
+        heart_beat();
         /* The loop waits first, and what it brought then reads from one snapshot. */
         jobtab_hold(worker->table);
         if (h2o_evloop_run(worker->loop, wait) != 0 && errno != EINTR) {

@@ -12,6 +12,7 @@ CLEANFILES += $(crash_helpers)
 check_DATA += $(crash_helpers)
 
 include tests/crash/kill/local.mk
+include tests/crash/stop/local.mk
 
 CRASH_PARTS =
 crash: check-programs

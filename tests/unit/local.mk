@@ -94,7 +94,8 @@ tests_unit_test_http_route_LDADD = -lcmocka
 tests_unit_test_http_body_SOURCES = tests/unit/test_http_body.c src/jobtabd/http/body.c
 tests_unit_test_http_body_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lcmocka
-tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
+tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c \
+	src/jobtabd/heart.c
 tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_writer_LDADD = -lcmocka
 
