@@ -20,14 +20,15 @@
 
 #define LOOK_EVERY  1000 /* ms */
 #define STOPPED_FOR 500  /* ms that a keeper may be stopped, or a role that is not ready */
+#define IDLE_TURN   2000 /* ms; a loop with nothing to do turns once a second */
 #define CALLS       2    /* times stall_timeout: who holds others up is ended first, then they go on */
 
 /* What one role has done for too long. */
 struct rule {
     const char *text;
     int64_t (*lasts)(const struct slot *slot, const struct heart *heart, int64_t now); /* 0: it does not */
-    int64_t times;    /* stall_timeout */
-    int64_t at_least; /* ms, where times is 0 */
+    int64_t times; /* stall_timeout, */
+    int64_t more;  /* and so many ms */
 };
 
 static int64_t since(int64_t instant, int64_t now)
@@ -54,7 +55,7 @@ static int64_t stopped(const struct slot *slot, const struct heart *heart, int64
 }
 
 static const struct rule rules[] = {
-    {"its loop has not turned for", no_turn, 1, 0},
+    {"its loop has not turned for", no_turn, 1, IDLE_TURN},
     {"a call to the table has lasted for", in_a_call, CALLS, 0},
     {"it has been stopped for", stopped, 0, STOPPED_FOR},
 };
@@ -85,7 +86,7 @@ int64_t watchdog_tend(struct crew *crew)
                 break;
             }
             int64_t lasted = rule->lasts(slot, &crew->hearts[i], now);
-            int64_t most = rule->times * stall + rule->at_least;
+            int64_t most = rule->times * stall + rule->more;
             if (lasted >= most) {
                 end_role(slot, rule->text, lasted);
             } else if (lasted > 0 && now + most - lasted < next) {

@@ -11,13 +11,14 @@
 #include "bell.h"
 #include "clock.h"
 #include "queue.h"
+#include "step.h"
 
 struct shared {
     uint32_t magic; /* of this layout; written last */
     uint32_t unused;
     struct boot boot;
     uint64_t device, inode; /* of this file: a copy has another's locks in it */
-    char pad[24];
+    struct step step;
     struct bell bell;
     struct queue queue;
 };

@@ -6,7 +6,7 @@ LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
-	tests/unit/test_holders
+	tests/unit/test_holders tests/unit/test_step
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -34,6 +34,8 @@ tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
 tests_unit_test_holders_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_holders_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_step_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_step_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)

@@ -86,8 +86,8 @@ def some_victim(d, role, others):
     return wait_until(lambda: d.pids(role), 10, f"there is a {role}")[0]
 
 
-def stop_one(d, shim, role, point, writer):
-    """Stop one there; how long until it is gone and the longest that a writer waited meanwhile."""
+def stop_one(d, shim, role, point):
+    """Stop one there; how long until it is gone."""
     others = Churn(d.table, "read" if point == READ else "write", shim.environment)
     with others:
         wait_until(d.ready, 10)
@@ -97,10 +97,8 @@ def stop_one(d, shim, role, point, writer):
                 break
         else:
             pytest.fail(f"no {role} comes to stop {POINTS[point]}")
-        writer.figures()
         took = gone(pid, 5)
         assert took is not None, f"the {role} stopped {POINTS[point]} is not ended"
-        wait_until(lambda: writer.figures()[0], 5, "somebody writes")
         return took
 
 
@@ -110,20 +108,21 @@ def test_whoever_is_stopped_in_the_way_is_ended_and_writes_go_on(daemon, private
     rounds = count(1, 20)
     report = []
     with Users(d), Churn(d.table, "write") as writer:
-        wait_until(lambda: writer.figures()[0] > 10, 10)
+        wait_until(lambda: writer.figures()[0], 10)
         before = size(d)
         for role, point in VICTIMS * rounds if rounds == 1 else choice.choices(VICTIMS, k=200):
-            took = stop_one(d, shim, role, point, writer)
-            time.sleep(0.05)
+            writer.figures()
+            took = stop_one(d, shim, role, point)
             times, longest = writer.figures()
-            report.append((role, POINTS[point], round(took, 2), size(d) / before))
-            assert took < seconds(RESUME), report[-1]
-            assert longest < seconds(RESUME), report[-1]
+            report.append((role, POINTS[point], round(took, 2), longest, size(d) / before))
+            assert max(took, longest) < seconds(RESUME), report[-1]
             assert size(d) <= GROWTH * before, report[-1]
     for line in report:
         print(*line)
-    worst = max(took for _, _, took, _ in report)
-    print(f"# {len(report)} stopped, ended after at most {worst} s, file {size(d) / before:.2f} times")
+    print(
+        f"# {len(report)} stopped, ended after at most {max(line[2] for line in report)} s, the longest"
+        f" write {max(line[3] for line in report)} s, the file {size(d) / before:.2f} times as large"
+    )
     assert d.stop() == 0
     verified = d.jobtab("verify", bound=60)
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -133,7 +132,7 @@ def test_without_the_watchdog_the_file_grows_and_no_write_is_answered(daemon, pr
     """The control of the one before."""
     d, shim = filled(daemon, private, stall_timeout="0s")
     with Churn(d.table, "write") as writer, Churn(d.table, "read", shim.environment) as reader:
-        wait_until(lambda: writer.figures()[0] > 10, 10)
+        wait_until(lambda: writer.figures()[0], 10)
         before = size(d)
         assert shim.stop(reader.pid, READ)
         wait_until(lambda: size(d) > GROWTH * before, 60, "the file has grown beyond its bound")
@@ -167,12 +166,12 @@ def test_a_program_that_is_stopped_with_the_store_s_own_lock_is_ended(daemon):
 
 
 def test_a_program_that_does_nothing_with_the_store_s_own_lock_is_ended(daemon):
-    d = daemon(kinds={"plain": sh("true")}, stall_timeout="2s")
+    d = daemon(kinds={"plain": sh("true")}, stall_timeout="1s")
     lock = WriterLock(d.table)
     lock.__enter__()
     took = gone(lock.process.pid, 8)
     lock.process.communicate()
-    assert took is not None and took > 1.5
+    assert took is not None and took > 0.7
     assert "has held the writer lock and done nothing for" in d.log()
     d.wait_job(d.submit()["job_id"], "completed")
     assert "its loop has not turned" not in d.log(), "a role was ended for another's fault"
@@ -206,7 +205,7 @@ def test_a_long_read_that_goes_on_is_left_alone(daemon, private):
 
 
 def test_roles_that_are_stopped_or_hang_are_replaced(daemon):
-    d = daemon(kinds={"plain": sh("true")}, stall_timeout="2s", worker_processes=2)
+    d = daemon(kinds={"plain": sh("true")}, stall_timeout="1s", worker_processes=2)
     for role in ("worker", "runner", "keeper"):
         pid = d.pids(role)[0]
         d.signal(SIGSTOP, pid)
