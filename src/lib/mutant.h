@@ -16,6 +16,9 @@ enum mutant {
     MUTANT_NO_BATCH_CHECK, /* what a dead leader had committed is done once more */
     MUTANT_NO_INDEX,       /* a changed job stays in the index of its old state */
     MUTANT_STALE_READS,    /* a held snapshot is not renewed */
+    MUTANT_PID_ALONE,      /* an owner lives while anybody has its pid */
+    MUTANT_NAMESAKE,       /* a slot left by a process that had our pid is taken for ours */
+    MUTANT_OTHER_BOOT,     /* owners and leases of another boot are believed */
     MUTANTS
 };
 

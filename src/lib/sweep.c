@@ -6,6 +6,7 @@
 #include "end.h"
 #include "error.h"
 #include "lead.h"
+#include "mutant.h"
 #include "state.h"
 
 #include <stdlib.h>
@@ -112,11 +113,14 @@ static uint64_t start_of(struct known_owner *answers, int32_t pid)
 static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now,
                        struct known_owner *answers)
 {
-    if (!boot_same(&hot->boot, boot))
+    if (!boot_same(&hot->boot, boot) && !mutant(MUTANT_OTHER_BOOT))
         return true;
     if (hot->lease)
         return hot->lease <= now || (hot->deadline && hot->deadline <= now);
-    return !hot->owner.start_time || start_of(answers, hot->owner.pid) != hot->owner.start_time;
+    uint64_t start_time = start_of(answers, hot->owner.pid);
+    if (mutant(MUTANT_PID_ALONE))
+        return start_time == 0;
+    return !hot->owner.start_time || start_time != hot->owner.start_time;
 }
 
 static void find_lost(struct search *search)

@@ -3,8 +3,11 @@
  *   churn -d TABLE fill N    N finished jobs, and leave
  *   churn -d TABLE write     submit a job and cancel it, again and again: the oldest make room
  *   churn -d TABLE read      read page after page
+ *   churn -d TABLE claim MS  submit a job and claim it with a lease of so long (0: as its owner), print
+ *                            its id, and wait
+ *   churn -d TABLE sweep     sweep once, print how many jobs were lost and how many readers cleared
  *
- * The last two print "at work", go on until standard input ends, and for each line there answer with a
+ * write and read print "at work", go on until standard input ends, and for each line there answer with a
  * line: how often they have done it since the last one, and the longest that it took in ms.
  */
 #include <poll.h>
@@ -118,20 +121,50 @@ static int work(struct jobtab *table, int (*once)(struct jobtab *, struct jobtab
     return 0;
 }
 
+static int claim(struct jobtab *table, int64_t lease)
+{
+    struct jobtab_op op = {.verb = JOBTAB_SUBMIT};
+    char id[JOBTAB_ID_TEXT], line[64];
+
+    if (apply(table, &op, 1, JOBTAB_SUBMIT) != JOBTAB_OK)
+        return fail("submitting");
+    op = (struct jobtab_op){.verb = JOBTAB_CLAIM, .claim = {.kind = "churn", .lease = lease}};
+    if (apply(table, &op, 1, JOBTAB_CLAIM) != JOBTAB_OK)
+        return fail("claiming");
+    jobtab_id_format(&op.id, id);
+    puts(id);
+    while (read(STDIN_FILENO, line, sizeof line) > 0)
+        continue;
+    return 0;
+}
+
+static int sweep(struct jobtab *table)
+{
+    struct jobtab_swept swept;
+
+    if (jobtab_sweep(table, BATCH, &swept) != JOBTAB_OK)
+        return fail("sweeping");
+    printf("%u %u\n", swept.lost, swept.readers);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct jobtab *table;
 
     if (argc < 4 || strcmp(argv[1], "-d") != 0) {
-        fputs("usage: churn -d TABLE fill N | write | read\n", stderr);
+        fputs("usage: churn -d TABLE fill N | write | read | claim MS | sweep\n", stderr);
         return 2;
     }
     setlinebuf(stdout);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody stopped outlives the test */
     if (jobtab_open(argv[2], NULL, &table) != JOBTAB_OK)
         return fail("opening");
-    int code = strcmp(argv[3], "fill") == 0    ? fill(table, strtoul(argv[4], NULL, 10))
+    long number = argc > 4 ? strtol(argv[4], NULL, 10) : 0;
+    int code = strcmp(argv[3], "fill") == 0    ? fill(table, (size_t)number)
                : strcmp(argv[3], "write") == 0 ? work(table, write_once)
+               : strcmp(argv[3], "claim") == 0 ? claim(table, number)
+               : strcmp(argv[3], "sweep") == 0 ? sweep(table)
                                                : work(table, read_once);
     jobtab_close(table);
     return code;

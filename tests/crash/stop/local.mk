@@ -2,9 +2,11 @@
 
 EXTRA_DIST += tests/crash/stop/stop.sh tests/crash/stop/shimmed.py tests/crash/stop/test_stop.py \
 	tests/crash/stop/test_pid.py tests/crash/stop/test_clock.py
-crash_helpers += tests/crash/stop/churn
+crash_helpers += tests/crash/stop/churn tests/crash/stop/churn-mutant
 tests_crash_stop_churn_SOURCES = tests/crash/stop/churn.c
 tests_crash_stop_churn_LDADD = libjobtab.la
+tests_crash_stop_churn_mutant_SOURCES = tests/crash/stop/churn.c
+tests_crash_stop_churn_mutant_LDADD = libmutant.la
 
 # Loaded into others; -rpath makes libtool build what it would not install.
 shim = tests/crash/stop/shim.la
