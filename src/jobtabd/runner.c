@@ -26,6 +26,7 @@
 #include "child.h"
 #include "conf.h"
 #include "desk.h"
+#include "heart.h"
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
@@ -415,6 +416,7 @@ static void turn(struct runner *runner)
 {
     int64_t now = watch_clock();
 
+    heart_beat();
     heed_stop(runner, now);
     if (now >= runner->look_at)
         look(runner, now);

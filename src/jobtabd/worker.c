@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "heart.h"
 #include "http/server.h"
 #include "jobtab.h"
 #include "log.h"
@@ -119,6 +120,7 @@ static int run(struct worker *worker)
     int wait = 0;
 
     while (!stopped(worker)) {
+        heart_beat();
         /* The loop waits first, and what it brought then reads from one snapshot. */
         if (worker->table != NULL)
             jobtab_hold(worker->table);

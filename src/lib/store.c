@@ -332,7 +332,7 @@ static bool has_namesake(struct store *store)
     bool found = false;
 
     store_each_reader(store, find_namesake, &found);
-    return found;
+    return found && !mutant(MUTANT_NAMESAKE);
 }
 
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,

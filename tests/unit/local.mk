@@ -7,7 +7,7 @@ LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
 	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
 	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
-	tests/unit/test_restore tests/unit/test_sync
+	tests/unit/test_restore tests/unit/test_step tests/unit/test_sync
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -45,6 +45,8 @@ tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
 tests_unit_test_holders_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_holders_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_step_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_step_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
@@ -127,7 +129,8 @@ tests_unit_test_http_route_LDADD = -lcmocka
 tests_unit_test_http_body_SOURCES = tests/unit/test_http_body.c src/jobtabd/http/body.c
 tests_unit_test_http_body_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lcmocka
-tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
+tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c \
+	src/jobtabd/heart.c
 tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_writer_LDADD = -lcmocka
 
