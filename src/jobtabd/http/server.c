@@ -6,6 +6,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -326,8 +327,16 @@ static void raise_descriptors(uint32_t connections)
                  (unsigned long long)limit.rlim_cur, connections);
 }
 
+/* Ends the worker when there is none, as the library's own allocations do: JSON that was left out would
+ * be a wrong answer. */
+static void *json_memory(size_t size)
+{
+    return h2o_mem_alloc(size);
+}
+
 static void configure(struct server *server)
 {
+    json_set_alloc_funcs(json_memory, free);
     h2o_config_init(&server->config);
     server->config.server_name = h2o_iovec_init(NULL, 0);
     server->config.http1.req_timeout = REQUEST_TIMEOUT;
