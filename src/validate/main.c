@@ -73,7 +73,7 @@ static int open_root(const char *path, struct fault *fault)
 {
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return root >= 0 ? root
-                     : fault_set(fault, FAULT_INVALID, "the input root %s: %s", path,
+                     : fault_set(fault, fault_of(errno), "the input root %s: %s", path,
                                  strerror(errno));
 }
 
@@ -169,6 +169,7 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
         [FAULT_STOPPED] = {JOBTAB_STOPPED, JOBTAB_NO_REASON},
         [FAULT_SYSTEM] = {JOBTAB_TRY_AGAIN, JOBTAB_BY_EXIT},
     };
+    static const struct fault no_memory = {.kind = FAULT_SYSTEM, .text = "out of memory"};
     struct jobtab_finish finish = {.outcome = JOBTAB_SUCCEEDED, .format = JOBTAB_JSON};
     char message[JOBTAB_MESSAGE_MAX + 1], *text = NULL;
     if (result != NULL) {
@@ -180,6 +181,8 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
         finish.message = message;
         finish.result = text;
         finish.result_size = text != NULL ? strlen(text) : 0;
+        if (text == NULL) /* what stands in the fault was overcome on the way */
+            fault = &no_memory;
     }
     if (text == NULL) {
         finish = (struct jobtab_finish){
