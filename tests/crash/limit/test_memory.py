@@ -109,7 +109,7 @@ def test_a_command_that_reads_shows_the_whole_or_says_that_memory_is_out(nomem, 
     for read in READS:
         words = jobtab(d, *read.format(*ids).split())
         judge = same_output(nomem, words)
-        reached += sweep_program(nomem, seed, words, 10, judge=judge)
+        reached += sweep_program(nomem, seed, words, 8, judge=judge)
     assert b"no faults" in program(nomem, jobtab(d, "verify")).stdout
     print(f"# {reached} points")
 
@@ -258,7 +258,7 @@ def test_a_worker_without_memory_acknowledges_nothing_that_is_not_so(nomem, daem
     nomem.arm(COUNT, pid=d.pids("worker")[0])
     script()
     most, deaths, reached = nomem.seen, 0, 0
-    for at, forever in points(seed, most, 16):
+    for at, forever in points(seed, most, 8):
         worker = d.pids("worker")[0]
         nomem.arm(at, forever, pid=worker)
         script()
@@ -285,7 +285,7 @@ def test_a_runner_without_memory_costs_no_job_its_attempt(nomem, daemon, seed):
     nomem.arm(COUNT, pid=d.pids("runner")[0])
     d.wait_job(d.submit("echo", params)["job_id"])
     most, deaths, reached = nomem.seen, 0, 0
-    for at, forever in points(seed, most, 14):
+    for at, forever in points(seed, most, 5):
         runner = d.pids("runner")[0]
         nomem.arm(at, forever, pid=runner)
         job_id = d.submit("echo", params)["job_id"]
@@ -321,7 +321,7 @@ def test_a_keeper_without_memory_keeps_all_the_same(nomem, daemon, seed):
     nomem.arm(COUNT, pid=d.pids("keeper")[0])
     d.wait_job(d.submit("echo", delay="50ms")["job_id"])
     reached = 0
-    for at, _ in points(seed, max(nomem.seen, 2), 4):
+    for at, _ in points(seed, max(nomem.seen, 2), 2):
         keeper = d.pids("keeper")[0]
         nomem.arm(at, pid=keeper)
         job = d.wait_job(d.submit("echo", delay="50ms")["job_id"], bound=10)
@@ -373,7 +373,7 @@ def test_a_role_that_had_no_memory_at_its_start_is_started_again(nomem, daemon, 
     role = comm.split("-")[1]
     wait_until(lambda: len(d.pids(role)) == 1 and nomem.seen, what="it has begun")
     most, reached = nomem.seen, 0
-    for at, forever in points(seed, most, 4):
+    for at, forever in points(seed, most, 5):
         if forever:
             continue  # then there is none, until there is memory
         d.kill_tree()
