@@ -21,7 +21,7 @@
 #define FIRST_BREATH_MS 1000  /* who dies younger, or before it is ready, failed at its start */
 #define A_WHILE_MS      10000 /* who lived so long starts with a clean record */
 #define BACKOFF_MS      250   /* doubles with each failure in a row */
-#define BACKOFF_MAX_MS  16000
+#define BACKOFF_MAX_MS  4000 /* so that a cause which is gone has nobody wait long */
 #define NO_TABLE_MAX_MS 1000  /* the same when the table is the reason: once the disk is well, it goes on */
 #define READY_MS        30000 /* for a new crew to get to work */
 #define MARGIN_MS       3000  /* beyond kill_after, for a role to end after SIGTERM */

@@ -147,7 +147,7 @@ tests_unit_test_child_env_SOURCES = tests/unit/test_child_env.c \
 tests_unit_test_child_env_LDADD = -lcmocka
 tests_unit_test_ending_SOURCES = tests/unit/test_ending.c \
 	src/jobtabd/ending.c src/jobtabd/ending.h src/jobtabd/text.c src/jobtabd/text.h
-tests_unit_test_ending_LDADD = $(JANSSON_LIBS) -lcmocka
+tests_unit_test_ending_LDADD = libcommon.la -lcmocka
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c src/jobtabd/spawn.c src/jobtabd/spawn.h
 tests_unit_test_spawn_LDADD = -lcmocka
 
