@@ -149,17 +149,18 @@ static void on_structure(const char *fault, void *context)
 /* A snapshot, and whether it can be read at all. */
 static int begin(struct check *check, struct store *store)
 {
-    bool passed = true;
-    int rc = JOBTAB_OK;
+    uint64_t faults;
+    bool passed;
+    int rc;
 
-    while (!rc && passed) {
-        uint64_t faults;
+    do {
         store_end(check->txn);
         check->txn = NULL;
         rc = store_read(store, &check->txn);
-        if (!rc)
-            rc = store_check(check->txn, on_structure, check, &faults, &passed);
-    }
+        if (rc)
+            return rc;
+        rc = store_check(check->txn, on_structure, check, &faults, &passed);
+    } while (passed);
     if (rc == JOBTAB_DAMAGED)
         fail(rc, "the file's structure is damaged: the records in it were not looked at");
     return rc;

@@ -4,7 +4,8 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
+	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
@@ -45,6 +46,8 @@ tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_store_pages_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_store_pages_LDADD = $(LIB_TEST_LDADD)
 # Calls of the store can be made to fail, each in its turn.
 tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
@@ -55,7 +58,7 @@ tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
 	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
 	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
-	-Wl,--wrap=posix_fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=posix_fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info -Wl,--wrap=mdb_txn_id \
 	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)

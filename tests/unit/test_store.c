@@ -109,6 +109,16 @@ int __wrap_mdb_env_info(MDB_env *env, MDB_envinfo *info)
     return rc;
 }
 
+size_t __real_mdb_txn_id(MDB_txn *txn);
+size_t __wrap_mdb_txn_id(MDB_txn *txn);
+size_t __wrap_mdb_txn_id(MDB_txn *txn)
+{
+    const struct fault *fault = fails("mdb_txn_id");
+
+    /* of a commit that others have passed by since */
+    return __real_mdb_txn_id(txn) - (fault ? (size_t)fault->code : 0);
+}
+
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
@@ -283,6 +293,40 @@ static void a_failed_open_says_why_and_the_next_one_succeeds(void **state)
         store_close(home->store, false);
         assert_int_equal(fixture_close((void **)&f), 0);
     }
+}
+
+static void count_fault(const char *line, void *context)
+{
+    (void)context;
+    print_error("%s\n", line);
+}
+
+static void a_check_that_commits_pass_by_is_made_again(void **state)
+{
+    struct home *home = *state;
+    struct store_txn *txn;
+    uint64_t faults;
+    bool passed;
+
+    for (int i = 0; i < 3; i++)
+        put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("mdb_txn_id", 1, 2); /* the first call is to compare numbers */
+    assert_ok(store_open(home->f->dir, 0, READERS, true, &home->store));
+    assert_failed();
+    txn = begin_read(home);
+    fail_at("mdb_txn_id", 0, 2);
+    assert_ok(store_check(txn, count_fault, NULL, &faults, &passed));
+    assert_failed();
+    assert_true(passed);
+    assert_ok(store_check(txn, count_fault, NULL, &faults, &passed));
+    assert_false(passed);
+    assert_int_equal(faults, 0);
+    fail_at("calloc", 0, 0);
+    assert_int_equal(store_check(txn, count_fault, NULL, &faults, &passed), JOBTAB_SYSTEM);
+    assert_failed();
+    store_end(txn);
 }
 
 static void a_place_that_cannot_be_is_refused(void **state)
@@ -576,9 +620,10 @@ static void cursors_go_both_ways_from_anywhere(void **state)
     assert_true(store_seek(at, nothing, &key, &value));
     assert_true(store_delete_next(at, &key, &value));
     assert_int_equal(*(const char *)key.data, 'd');
+    assert_true(store_seek_below(at, nothing, &key, &value));
+    assert_false(store_delete_next(at, &key, &value)); /* the last */
     store_cursor_end(at);
     assert_false(store_delete(txn, STORE_JOBS, text("b")));
-    assert_true(store_delete(txn, STORE_JOBS, text("d")));
     assert_int_equal(store_count(txn, STORE_JOBS), 1);
     assert_ok(store_commit(txn));
 }
@@ -604,6 +649,8 @@ static void dead_readers_that_cannot_be_cleared_are_none(void **state)
     struct home *home = *state;
     uint32_t readers, max;
 
+    store_readers(home->store, &readers, &max);
+    assert_int_equal(readers, 0);
     fail_at("mdb_reader_check", 0, EINVAL);
     assert_int_equal(store_clear_readers(home->store), 0);
     assert_failed();
@@ -680,6 +727,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_home, close_home)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_open_says_why_and_the_next_one_succeeds),
+        TEST(a_check_that_commits_pass_by_is_made_again),
         TEST(a_place_that_cannot_be_is_refused),
         TEST(a_transaction_that_cannot_begin_leaves_the_store_usable),
         TEST(a_grown_map_is_adopted_and_dead_readers_make_room),
