@@ -283,7 +283,7 @@ static void the_free_list_is_checked(void **state)
     assert_told(pages + HEADER, 8, 100000, "pages, in");
     assert_told(pages + HEADER + 8, 8, 5, "freed it, and is not in order");
     assert_told(pages + LOWER, 4, 2, "of `free list`: it says that it is 2 pages, not 1");
-    assert_told(entry + KEY, 8, 0, "an entry is of transaction 0");
+    assert_told(entry_of(root_of(sound.meta + FREE), 0) + KEY, 8, 0, "an entry is of transaction 0");
     assert_told(entry + KEY, 8, sound.txn + 1, "an entry is of transaction");
     assert_told(entry + LOW, 4, 0, "and 0 bytes");
     assert_told(list, 8, 1000, "freed 1000 pages, in");
