@@ -18,24 +18,24 @@ packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-co
     python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl
     openssl procps strace xz-utils"
 
-# name | seconds at most | what is counted | what it is
+# name | seconds at most | what is counted | beside: may run with another, alone: measures time | what it is
+# In this order, two at once where both may. The long ones come before the short ones, which fill gaps.
 stages() {
     cat <<'END'
-build       | 600 | stage  | gcc, every warning an error
-unit        | 300 | tap    | unit tests, layers, exported names
-system      | 900 | pytest | whole-daemon tests
-clang       | 600 | stage  | clang, every warning an error
-asan-build  | 600 | stage  | ASan and UBSan build
-asan-unit   | 300 | tap    | unit tests under ASan and UBSan
-asan-system | 900 | pytest | whole-daemon tests under ASan and UBSan
-valgrind    | 600 | tap    | unit tests under valgrind
-story       | 300 | pytest | whole-daemon stories under valgrind
-counts      | 600 | tap    | instructions of the hot paths against the stored figures
-man         | 60  | stage  | manual pages
-crash       | 300 | tap    | writers killed and stopped at each point of their work
-fuzz        | 300 | tap    | the parsers, a few seconds of fuzzing each
-install     | 180 | tap    | installed to a prefix, used from there
-dist        | 600 | stage  | the tarball builds, passes its unit tests, installs, uninstalls
+build       | 600 | stage  | alone  | gcc, every warning an error
+unit        | 300 | tap    | alone  | unit tests, layers, exported names
+system      | 900 | pytest | alone  | whole-daemon tests
+asan-build  | 600 | stage  | beside | clang with ASan and UBSan, every warning an error
+fuzz        | 600 | tap    | beside | the parsers under libFuzzer, ASan and UBSan
+asan-unit   | 300 | tap    | beside | unit tests under ASan and UBSan
+asan-system | 900 | pytest | beside | whole-daemon tests under ASan and UBSan
+valgrind    | 600 | tap    | beside | unit tests under valgrind
+story       | 300 | pytest | beside | whole-daemon stories under valgrind
+crash       | 300 | tap    | beside | writers killed and stopped at each point of their work
+counts      | 600 | tap    | beside | instructions of the hot paths against the stored figures
+dist        | 600 | stage  | beside | the tarball builds, passes its unit tests, installs, uninstalls
+install     | 180 | tap    | beside | installed to a prefix, used from there
+man         | 60  | stage  | beside | manual pages
 END
 }
 
@@ -74,8 +74,9 @@ stage() {
         ;;
     unit) cd "$CHECK_WORK/gcc" && make "$make_jobs" -k check CHECK_SYSTEM=no ;;
     system) pytest_in gcc 1 ;;
-    clang) configure clang CC=clang --enable-werror --disable-shared && build_all ;;
-    asan-build) configure asan --enable-sanitizers --enable-werror --disable-shared && build_all ;;
+    asan-build)
+        configure asan CC=clang --enable-sanitizers --enable-werror --disable-shared && build_all
+        ;;
     asan-unit)
         cd "$CHECK_WORK/asan" && make "$make_jobs" -k check CHECK_SYSTEM=no TESTS="\$(check_PROGRAMS)"
         ;;
@@ -124,7 +125,7 @@ if [ "${1-}" = --stage ]; then
     exit
 fi
 if [ "${1-}" = --list ]; then
-    stages | awk -F'|' '{ print $1 $4 }'
+    stages | awk -F'|' '{ print $1 $5 }'
     exit
 fi
 
@@ -256,9 +257,8 @@ export CHECK_WORK="$work" TMPDIR="$tmp"
 export CHECK_STORY="${CHECK_STORY-valgrind or story}"
 unset MAKEFLAGS MFLAGS MAKELEVEL CFLAGS LDFLAGS CPPFLAGS DESTDIR CONFIG_SITE 2>/dev/null
 
-running=
 stop() {
-    [ -z "$running" ] || kill "$running" 2>/dev/null
+    for name in $running; do kill "$(pid_of "$name")" 2>/dev/null; done
     rm -rf "$tmp"
     echo
     failed=$((failed + 1))
@@ -269,71 +269,66 @@ trap stop INT TERM HUP
 
 # ---------------------------------------------------------------- the run
 
+running= # names of stages; $logs/NAME.pid and .start tell the rest
 broken=" " # stages that failed: those that build on them are skipped
-needs() {
+ended=" "
+
+row_of() { # name, number of the column
+    stages | awk -F'|' -v name="$1" -v column="$2" \
+        '{ gsub(/^ +| +$/, "", $1) } $1 == name { gsub(/^ +| +$/, "", $column); print $column }'
+}
+pid_of() { cat "$logs/$1.pid"; }
+
+need_of() {
     case $1 in
-    unit | system | valgrind | story | crash | counts | fuzz | install | dist) echo build ;;
+    build) ;;
     asan-unit | asan-system) echo asan-build ;;
-    clang | asan-build) echo build ;;
+    *) echo build ;;
     esac
 }
 
-while IFS='|' read -r name bound kind what <&3; do
-    name=$(echo $name) bound=$(echo $bound) kind=$(echo $kind) what=${what# }
-    case " $wanted " in
-    "  " | *" $name "*) ;;
-    *) continue ;;
-    esac
-    need=$(needs "$name")
-    case $broken in
-    *" ${need:-none} "*)
-        skipped=$((skipped + 1))
-        broken="$broken$name "
-        printf 'skipped         %-12s %s: %s failed\n' "$name" "$what" "$need"
-        continue
-        ;;
-    esac
+start() { # name
+    date +%s >"$logs/$1.start"
+    timeout -k 10 "$(row_of "$1" 2)" sh "$self" --stage "$1" >"$logs/$1.log" 2>&1 </dev/null 9>&- &
+    echo $! >"$logs/$1.pid"
+    running="$running $1"
+}
 
-    log=$logs/$name.log
-    start=$(date +%s)
-    timeout -k 10 "$bound" sh "$self" --stage "$name" >"$log" 2>&1 </dev/null 9>&- &
-    running=$!
-    if [ -t 1 ]; then
-        while kill -0 "$running" 2>/dev/null; do
-            printf '\r        %4d s  %-12s %s ' $(($(date +%s) - start)) "$name" "$what"
-            sleep 1
-        done
-        printf '\r\033[K'
-    fi
-    wait "$running"
-    code=$?
-    running=
-    seconds=$(($(date +%s) - start))
+skip() { # name, what it needs
+    skipped=$((skipped + 1))
+    broken="$broken$1 "
+    ended="$ended$1 "
+    printf 'skipped         %-12s %s: %s failed\n' "$1" "$(row_of "$1" 5)" "$2"
+}
 
+report() { # name, exit code
+    name=$1 code=$2 log=$logs/$1.log kind=$(row_of "$1" 3)
+    seconds=$(($(date +%s) - $(cat "$logs/$name.start")))
     read -r p f s <<END
 $(tally "$kind" "$log")
 END
     text=
     case $kind in
-    stage) if [ $code -eq 0 ]; then p=1; elif [ $code -eq 77 ]; then s=1; else f=1; fi ;;
+    stage) if [ "$code" -eq 0 ]; then p=1; elif [ "$code" -eq 77 ]; then s=1; else f=1; fi ;;
     *)
-        if [ $code -eq 77 ] && [ $((p + f + s)) -eq 0 ]; then
+        if [ "$code" -eq 77 ] && [ $((p + f + s)) -eq 0 ]; then
             s=1
-        elif [ $code -ne 0 ] && [ "$f" -eq 0 ]; then
+        elif [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
             f=1
         elif [ $((p + f + s)) -eq 0 ]; then
             f=1 text=" no test ran"
         fi
         ;;
     esac
-    [ $code -eq 124 ] && text="$text it did not end within $bound s"
+    [ "$code" -eq 124 ] && text="$text it did not end within $(row_of "$name" 2) s"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     verdict=ok
     [ "$s" -gt 0 ] && [ "$p" -eq 0 ] && verdict=skipped
     [ "$f" -gt 0 ] && verdict=FAILED
     counts=
     [ "$kind" = stage ] || counts=" ($p passed, $f failed, $s skipped)"
-    printf '%-7s %4d s  %-12s %s%s%s\n' "$verdict" "$seconds" "$name" "$what" "$counts" "$text"
+    printf '%-7s %4d s  %-12s %s%s%s\n' "$verdict" "$seconds" "$name" "$(row_of "$name" 5)" \
+        "$counts" "$text"
     case $verdict in
     FAILED)
         broken="$broken$name "
@@ -344,9 +339,60 @@ END
         ;;
     skipped) grep -iE 'skip' "$log" | tail -n 3 | cut -c 1-200 | sed 's/^/        | /' ;;
     esac
-done 3<<END
-$(stages)
-END
+}
+
+# Report those that have ended.
+collect() {
+    before=$running running=
+    for name in $before; do
+        if kill -0 "$(pid_of "$name")" 2>/dev/null; then
+            running="$running $name"
+            continue
+        fi
+        wait "$(pid_of "$name")"
+        code=$?
+        ended="$ended$name "
+        [ ! -t 1 ] || printf '\r\033[K'
+        report "$name" "$code"
+    done
+}
+
+# May it run now? Who measures time has the machine to itself.
+may_start() { # name
+    need=$(need_of "$1")
+    case $ended in *" $need "*) ;; *) [ -z "$need" ] || return 1 ;; esac
+    set -- "$1" $running
+    case $# in
+    1) return 0 ;;
+    2) [ "$(row_of "$1" 4)" = beside ] && [ "$(row_of "$2" 4)" = beside ] ;;
+    *) return 1 ;;
+    esac
+}
+
+begin_what_may() {
+    left=
+    for name in $waiting; do
+        need=$(need_of "$name")
+        case $broken in *" ${need:-none} "*) skip "$name" "$need"; continue ;; esac
+        if may_start "$name"; then start "$name"; else left="$left $name"; fi
+    done
+    waiting=$left
+}
+
+waiting=
+for name in $(stages | cut -d ' ' -f 1); do
+    case " $wanted " in
+    "  " | *" $name "*) waiting="$waiting $name" ;;
+    esac
+done
+begin_what_may
+while [ -n "$running$waiting" ]; do
+    [ ! -t 1 ] || printf '\r\033[K        %4d s %s ' $(($(date +%s) - began)) "$running"
+    sleep 0.3
+    collect
+    begin_what_may
+done
+[ ! -t 1 ] || printf '\r\033[K'
 
 rm -rf "$tmp"
 if [ "$failed" -eq 0 ] && [ -z "${CHECK_KEEP-}" ]; then

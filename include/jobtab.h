@@ -14,9 +14,21 @@
  *   what all have queued, each with its own result. If the leader is killed, at any instruction,
  *   each operation is done once or not at all, and the next one goes on. The operation of a
  *   caller that is killed while it waits may still be done.
+ * - Disks fail: when a commit fails (an I/O error, a disk that is full beyond all reserve) its callers
+ *   get JOBTAB_BROKEN, in whatever process; each operation is done once or not at all, and nobody was
+ *   told. Such a handle is of no use but to be closed; the process may open the table again at once.
+ *   Reads of other handles go on. The next change, of whoever, undoes what the commit left in the
+ *   file, makes sure that all of the file is on disk and can be read, and verifies it; until the disk
+ *   lets it, changes get JOBTAB_SYSTEM (JOBTAB_FULL) and change nothing. If faults are found all
+ *   changes get JOBTAB_DAMAGED, until nobody has the table open and it was repaired or replaced.
+ *   The file is read through a map: a page of it that cannot be read ends the process with SIGBUS.
+ *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
+ *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
- * - Blocking: reads (get, read, list, stat, claimable) never wait for a writer. Calls that
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped. One that is
+ *   stopped inside a read keeps what becomes free from being used again, and the file grows: see
+ *   jobtab_holders; jobtabd ends such a process.
+ * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
  * - Fork: a handle belongs to the process that opened it. In a child every call on it
@@ -62,7 +74,7 @@ enum jobtab_error {
     JOBTAB_STALE,      /* the token is not the current one: another attempt has the job */
     JOBTAB_STOP,       /* done as asked, but the job is to be cancelled: stop working on it */
     JOBTAB_CONFLICT,   /* the idempotency key belongs to a different request */
-    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict */
+    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict, or its disk is full */
     JOBTAB_INVALID,    /* an argument is out of its range; why names it */
     JOBTAB_TOOBIG,     /* params, result or message over the table's limit; why names it */
     JOBTAB_TIMEOUT,    /* the wait ended before the event */
@@ -236,7 +248,7 @@ int jobtab_attach(struct jobtab **table, bool *has_job, struct jobtab_id *id,
 /* --------------------------------------------------------------- operations */
 
 enum jobtab_verb {
-    JOBTAB_SUBMIT,  /* in: submit; out: id, job */
+    JOBTAB_SUBMIT,  /* in: submit; out: id, job, and the token if it was to be taken */
     JOBTAB_CLAIM,   /* in: claim; out: id, token, job */
     JOBTAB_REPORT,  /* in: id, token, report */
     JOBTAB_RENEW,   /* in: id, token, renew: a remote owner's lease from now on */
@@ -246,14 +258,18 @@ enum jobtab_verb {
     JOBTAB_CANCEL,  /* in: id */
     JOBTAB_RETRY,   /* in: id: a failed or cancelled job starts over, attempts from 0 */
     JOBTAB_DELETE,  /* in: id: not while running */
+    JOBTAB_TAKE,    /* in: id, lease as in claim: that very job, if it is pending; out: token, job */
 };
-#define JOBTAB_VERBS 10
+#define JOBTAB_VERBS 11
 
 struct jobtab_submit {
     const char *kind;
     const char *params; /* JSON text, or NULL for {} */
     size_t params_size;
     int32_t priority;
+    bool take;              /* this process works on it, from the same commit on. The token is all
+                               zero when the key gave a job that is not pending any more. With
+                               jobtab_apply only, and without a delay */
     int64_t delay;          /* from now; 0 is at once */
     const char *key;        /* idempotency: the same key again gives the same job, or NULL */
     uint32_t max_attempts;  /* 0 in these: as the kind's policy has it */
@@ -302,7 +318,7 @@ struct jobtab_op {
         struct jobtab_submit submit;
         struct jobtab_claim claim;
         struct jobtab_report report;
-        int64_t lease; /* of JOBTAB_RENEW */
+        int64_t lease; /* of JOBTAB_RENEW and JOBTAB_TAKE */
         struct jobtab_finish finish;
         struct jobtab_bytes log;
     };
@@ -325,6 +341,9 @@ int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
 int jobtab_submit(struct jobtab *table, const struct jobtab_submit *submit, struct jobtab_job *job);
 int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *token,
                  struct jobtab_job *job);
+/* As jobtab_claim, of one job. JOBTAB_FORBIDDEN when it is not pending. */
+int jobtab_take(struct jobtab *table, const struct jobtab_id *id, struct jobtab_token *token,
+                struct jobtab_job *job);
 int jobtab_report(struct jobtab *table, const struct jobtab_id *id,
                   const struct jobtab_token *token, uint32_t progress, const char *message);
 int jobtab_renew(struct jobtab *table, const struct jobtab_id *id,
@@ -342,6 +361,10 @@ int jobtab_delete(struct jobtab *table, const struct jobtab_id *id);
 /* ------------------------------------------------------------------ reading */
 
 int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job);
+
+/* The id of the job that was submitted with this idempotency key. JOBTAB_NOTFOUND when there is
+ * none: never was, or is deleted, which frees the key. */
+int jobtab_find(struct jobtab *table, const char *key, struct jobtab_id *id);
 
 /* Let this thread's reads share one snapshot, from the first of them until jobtab_rest. Each looks
  * whether it is still the newest, and takes another if not: what it shows is as new as ever, for
@@ -444,7 +467,37 @@ struct jobtab_swept {
  * nothing to do. Any process may call it at any time; the daemon's keeper does. */
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept);
 
+/* What a process has of the table that others need. */
+enum jobtab_holds {
+    JOBTAB_HOLDS_SNAPSHOT, /* older than the newest: space that became free since is not used again */
+    JOBTAB_HOLDS_WRITER,   /* the store's own writer lock: nobody else writes */
+    JOBTAB_HOLDS_READERS,  /* the lock of the list of readers: nobody else begins to read, or opens */
+    JOBTAB_HOLDS_OPEN,     /* the open lock: nobody else opens */
+};
+
+struct jobtab_holder {
+    enum jobtab_holds what;
+    int32_t pid;
+    uint64_t start_time; /* field 22 of /proc/PID/stat */
+    uint64_t number;     /* which: the commit that the snapshot shows, or the thread with the lock */
+    uint64_t behind;     /* a snapshot's: commits made since */
+    uint64_t cpu;        /* ms of processor time that the process has had */
+    bool stopped;        /* by a signal or a debugger, every thread of it */
+    bool busy;           /* a thread of it runs, or waits for a disk */
+};
+
+/* Who holds what at this moment, at most *n of them; *n becomes how many there are in holders. A process with
+ * several snapshots is told once, with the oldest. Waits for nobody, whoever may be stopped, and
+ * takes nothing itself. One that is asked about twice, has the same what and number both times, and
+ * is stopped, or neither was busy nor used the processor meanwhile, is in the others' way. */
+int jobtab_holders(struct jobtab *table, struct jobtab_holder *holders, size_t *n);
+
 /* --------------------------------------------------------------- maintenance */
+
+/* Would changes be taken now, as far as can be told without trying? JOBTAB_OK; JOBTAB_SYSTEM after a
+ * commit failed and until the table has been verified; JOBTAB_DAMAGED when that found faults;
+ * JOBTAB_BROKEN when this handle is to be closed and opened again. Waits for nothing, reads nothing. */
+int jobtab_writable(struct jobtab *table);
 
 /* A compacted copy into directory `dir` (made; must not hold a table): written, synced, then
  * named. Writers go on meanwhile. Readers of `dir` see all of it or nothing. */

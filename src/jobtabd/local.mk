@@ -60,6 +60,7 @@ jobtabd_SOURCES += \
 	src/jobtabd/http/health.c \
 	src/jobtabd/http/http.h \
 	src/jobtabd/http/jobs.c \
+	src/jobtabd/http/page.c src/jobtabd/http/page.h \
 	src/jobtabd/http/problem.c \
 	src/jobtabd/http/query.c src/jobtabd/http/query.h \
 	src/jobtabd/http/route.c src/jobtabd/http/route.h \

@@ -21,6 +21,7 @@ static const struct {
     [JOBTAB_CANCEL] = {NULL, NULL, do_cancel},
     [JOBTAB_RETRY] = {NULL, NULL, do_retry},
     [JOBTAB_DELETE] = {NULL, NULL, do_delete},
+    [JOBTAB_TAKE] = {check_take, NULL, do_take},
 };
 
 void give_job(struct jobtab_op *op, const struct record *record)
@@ -102,11 +103,23 @@ static int apply_one(struct jobtab *table, struct jobtab_op *op)
     return rc;
 }
 
+static int claim_one(struct jobtab *table, struct jobtab_op *op, struct jobtab_token *token)
+{
+    int rc = apply_one(table, op);
+
+    if (rc == JOBTAB_OK)
+        *token = op->token;
+    return rc;
+}
+
 int jobtab_submit(struct jobtab *table, const struct jobtab_submit *submit, struct jobtab_job *job)
 {
     struct jobtab_op op = {.verb = JOBTAB_SUBMIT, .submit = *submit, .job = job};
 
-    return apply_one(table, &op);
+    int rc = table_enter(table);
+    if (!rc && submit->take)
+        rc = fail(JOBTAB_INVALID, "take: the token has no place in this call, use jobtab_apply");
+    return rc ? rc : apply_one(table, &op);
 }
 
 int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *token,
@@ -114,10 +127,15 @@ int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *to
 {
     struct jobtab_op op = {.verb = JOBTAB_CLAIM, .claim = {.kind = kind}, .job = job};
 
-    int rc = apply_one(table, &op);
-    if (rc == JOBTAB_OK)
-        *token = op.token;
-    return rc;
+    return claim_one(table, &op, token);
+}
+
+int jobtab_take(struct jobtab *table, const struct jobtab_id *id, struct jobtab_token *token,
+                struct jobtab_job *job)
+{
+    struct jobtab_op op = {.verb = JOBTAB_TAKE, .id = *id, .job = job};
+
+    return claim_one(table, &op, token);
 }
 
 int jobtab_report(struct jobtab *table, const struct jobtab_id *id,

@@ -33,6 +33,12 @@ static bool gives_id(enum jobtab_verb verb)
     return verb == JOBTAB_SUBMIT || verb == JOBTAB_CLAIM;
 }
 
+static bool gives_token(const struct jobtab_op *op)
+{
+    return op->verb == JOBTAB_CLAIM || op->verb == JOBTAB_TAKE ||
+           (op->verb == JOBTAB_SUBMIT && op->submit.take);
+}
+
 bool batch_has_room(const struct batch *batch, const struct slot *slot)
 {
     size_t most = sizeof(struct outcome) + sizeof(struct jobtab_id) + sizeof(struct jobtab_token);
@@ -56,7 +62,7 @@ void batch_add(struct batch *batch, const struct slot *slot, const struct jobtab
         add(batch, &outcome, sizeof outcome);
         if (done(op->result) && gives_id(op->verb))
             add(batch, &op->id, sizeof op->id);
-        if (done(op->result) && op->verb == JOBTAB_CLAIM)
+        if (done(op->result) && gives_token(op))
             add(batch, &op->token, sizeof op->token);
     }
     struct entry entry = {.ticket = slot->ticket,
@@ -151,7 +157,7 @@ static bool rebuild(struct edit *edit, struct reader *reader, struct jobtab_op *
     if (done(op->result)) {
         if (gives_id(op->verb) && !take(reader, &op->id, sizeof op->id))
             return false;
-        if (op->verb == JOBTAB_CLAIM && !take(reader, &op->token, sizeof op->token))
+        if (gives_token(op) && !take(reader, &op->token, sizeof op->token))
             return false;
         if (table_load(edit->txn, &op->id, &record, NULL) == JOBTAB_OK)
             *op->job = record.job;

@@ -40,6 +40,22 @@ int jobtab_get(struct jobtab *table, const struct jobtab_id *id, struct jobtab_j
     return rc;
 }
 
+int jobtab_find(struct jobtab *table, const char *key, struct jobtab_id *id)
+{
+    struct store_txn *txn;
+    struct jobtab_id found;
+
+    int rc = begin(table, &txn);
+    if (!rc)
+        rc = table_check_key(key);
+    if (!rc)
+        rc = table_find(txn, key, &found);
+    store_end(txn);
+    if (rc == JOBTAB_OK)
+        *id = found;
+    return rc;
+}
+
 int jobtab_hold(struct jobtab *table)
 {
     int rc = table_enter(table);

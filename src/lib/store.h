@@ -54,7 +54,8 @@ void store_close(struct store *store, bool forked);
 int store_hold(struct store *store);
 void store_pause(const struct store *store);
 void store_rest(const struct store *store);
-/* JOBTAB_BROKEN once a commit has failed with its outcome unknown. */
+/* JOBTAB_BROKEN once a commit has failed with its outcome unknown, as the next two. */
+int store_whole(const struct store *store);
 int store_read(struct store *store, struct store_txn **txn);
 /* Waits for the writer that is. */
 int store_write(struct store *store, struct store_txn **txn);
@@ -89,7 +90,7 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
-/* Hold the store's own structure, as the reading transaction has it, against itself, trusting none of it:
+/* Hold the store's own structure, as the transaction has it, which has changed nothing, against itself, trusting none of it:
  * `fault` is told of each fault in one line. Only where there is none is it safe to go through all the
  * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed, and
  * JOBTAB_OK: commits made since the transaction began are in the way; try again with another. */
@@ -102,10 +103,25 @@ int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uin
 uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
 uint64_t store_size(struct store *store);
 void store_readers(struct store *store, uint32_t *used, uint32_t *max);
+/* Told of a reader's slot: whose it is, and the commit that it shows, 0 while it reads nothing. */
+typedef void store_reader_fn(int32_t pid, uint64_t shows, void *context);
+/* Waits for nobody, whoever may be stopped. Slots of the dead are told, too. */
+void store_each_reader(struct store *store, store_reader_fn *tell, void *context);
+/* The newest commit, by the same count. */
+uint64_t store_newest(struct store *store);
 /* Clear the slots of readers that died; how many there were. */
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
 int store_sync(struct store *store);
+/* False when what the last writer had left could not be made durable at opening: it may be read, and
+ * store_settle must succeed before it is written to. */
+bool store_synced(const struct store *store);
+/* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
+ * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
+int store_settle(struct store_txn *txn);
+/* By the writer, before it puts what can be refused: see to it that the file can grow by `bytes`, and a
+ * little more. JOBTAB_FULL: the disk has no room for that. */
+int store_reserve(struct store *store, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */

@@ -11,6 +11,12 @@
 /* Finished jobs that one submit may evict to make room. */
 #define EVICT_MAX 16
 
+/* What must be left of the disk when a submit is taken, as the second mark leaves some of the map: for
+ * finishing, cancelling and expiring on a disk that is full. */
+#define DISK_LEFT (UINT64_C(1) << 20)
+/* What a submit adds to the file beside its params: record, indexes, the rest of the params' last page. */
+#define SUBMIT_BYTES 4096
+
 int check_json(const char *field, const void *data, size_t size)
 {
     struct json_fault fault;
@@ -39,11 +45,9 @@ int check_submit(const struct jobtab_op *op)
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
         if (durations[i].value < 0 || durations[i].value > JOBTAB_DURATION_MAX)
             return fail(JOBTAB_INVALID, "%s: %s", durations[i].name, NOT_A_DURATION);
-    if (submit->key && strnlen(submit->key, JOBTAB_KEY_MAX + 1) > JOBTAB_KEY_MAX)
-        return fail(JOBTAB_INVALID, "idempotency_key: it is over %d bytes", JOBTAB_KEY_MAX);
-    if (submit->key && !submit->key[0])
-        return fail(JOBTAB_INVALID, "idempotency_key: it is empty");
-    return JOBTAB_OK;
+    if (submit->take && submit->delay)
+        return fail(JOBTAB_INVALID, "delay: a job that is taken at once has none");
+    return submit->key ? table_check_key(submit->key) : JOBTAB_OK;
 }
 
 int check_params(const struct jobtab_op *op)
@@ -81,14 +85,13 @@ static uint64_t request_hash(const struct jobtab_submit *submit)
 static int find_by_key(struct edit *edit, struct jobtab_op *op, uint64_t request)
 {
     struct record record;
-    struct slice value;
 
-    if (!op->submit.key ||
-        !store_get(edit->txn, STORE_KEYS, text_slice(op->submit.key), &value))
+    if (!op->submit.key)
         return JOBTAB_NOTFOUND;
-    if (!key_id_of(value, sizeof op->id.bytes, &op->id))
-        return fail(JOBTAB_DAMAGED, "idempotency_key: its entry is damaged");
-    int rc = table_load(edit->txn, &op->id, &record, NULL);
+    int rc = table_find(edit->txn, op->submit.key, &op->id);
+    if (rc)
+        return rc;
+    rc = table_load(edit->txn, &op->id, &record, NULL);
     if (rc)
         return rc == JOBTAB_NOTFOUND
                    ? fail(JOBTAB_DAMAGED, "idempotency_key: its job is missing")
@@ -97,7 +100,7 @@ static int find_by_key(struct edit *edit, struct jobtab_op *op, uint64_t request
         return fail(JOBTAB_CONFLICT, "idempotency_key: it was used for another request");
     op->repeated = true;
     give_job(op, &record);
-    return JOBTAB_OK;
+    return op->submit.take && record.job.state == JOBTAB_PENDING ? take_job(edit, op, 0) : JOBTAB_OK;
 }
 
 /* Remove the job that would expire first. False when no job has finished. */
@@ -124,7 +127,7 @@ static bool evict_one(struct edit *edit)
  * frees can be used only a few commits later, so there are two marks: above the first, a submit
  * pays with evictions; above the second, half-way to a full map, it is refused as well, and
  * what is left is for finishing, cancelling and expiring. */
-static int make_room(struct edit *edit)
+static int make_room(struct edit *edit, uint64_t params_size)
 {
     uint64_t jobs = store_count(edit->txn, STORE_JOBS);
     uint64_t size = store_size(edit->table->store);
@@ -135,15 +138,15 @@ static int make_room(struct edit *edit)
             return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs, none to evict",
                         (unsigned long long)edit->settings.max_jobs);
     uint64_t used = store_used(edit->txn, mark);
-    if (used <= mark)
-        return JOBTAB_OK;
     int evicted = 0;
     for (; used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
         used = store_used(edit->txn, mark);
-    if (!evicted || used > mark + (size - mark) / 2)
+    if (used > mark && (!evicted || used > mark + (size - mark) / 2))
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);
-    return JOBTAB_OK;
+    edit->added += params_size + SUBMIT_BYTES;
+    uint64_t left = size - mark < DISK_LEFT ? size - mark : DISK_LEFT;
+    return store_reserve(edit->table->store, edit->added + left);
 }
 
 static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
@@ -178,6 +181,8 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     struct jobtab_policy policy;
     struct record record;
 
+    if (submit->take)
+        op->token = (struct jobtab_token){.attempt = 0};
     int rc = find_by_key(edit, op, request);
     if (rc != JOBTAB_NOTFOUND)
         return rc;
@@ -185,7 +190,7 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     if (submit->params && submit->params_size > edit->settings.params_max)
         return fail(JOBTAB_TOOBIG, "params: %zu bytes are over the limit of %llu",
                     submit->params_size, (unsigned long long)edit->settings.params_max);
-    rc = make_room(edit);
+    rc = make_room(edit, submit->params_size);
     if (!rc)
         rc = edit_policy(edit, submit->kind, &policy);
     if (rc)
@@ -200,5 +205,5 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     edit->totals.submitted++;
     op->id = job->id;
     give_job(op, &record);
-    return JOBTAB_OK;
+    return submit->take ? take_job(edit, op, 0) : JOBTAB_OK;
 }

@@ -89,6 +89,18 @@ int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record 
     return table_decode(txn, id, bytes, record, hot);
 }
 
+int table_find(struct store_txn *txn, const char *key, struct jobtab_id *id)
+{
+    struct slice value;
+
+    if (!store_get(txn, STORE_KEYS, text_slice(key), &value))
+        return store_error(txn) ? store_error(txn)
+                                : fail(JOBTAB_NOTFOUND, "no job has the key \"%.100s\"", key);
+    if (!key_id_of(value, sizeof id->bytes, id))
+        return fail(JOBTAB_DAMAGED, "idempotency_key: its entry is damaged");
+    return JOBTAB_OK;
+}
+
 int table_version(struct store_txn *txn, const struct jobtab_id *id, uint64_t *version)
 {
     enum jobtab_state state;
@@ -180,4 +192,13 @@ int table_check_kind(const char *kind)
                         "kind: only letters, digits, '.', '_' and '-' may be in a name");
     }
     return JOBTAB_OK;
+}
+
+int table_check_key(const char *key)
+{
+    size_t length = strnlen(key, JOBTAB_KEY_MAX + 1);
+
+    if (length > JOBTAB_KEY_MAX)
+        return fail(JOBTAB_INVALID, "idempotency_key: it is over %d bytes", JOBTAB_KEY_MAX);
+    return length ? JOBTAB_OK : fail(JOBTAB_INVALID, "idempotency_key: it is empty");
 }

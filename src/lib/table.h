@@ -37,6 +37,9 @@ int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record 
 int table_decode(struct store_txn *txn, const struct jobtab_id *id, struct slice bytes,
                  struct record *record, struct hot *hot);
 
+/* The id of the job of an idempotency key. JOBTAB_NOTFOUND, JOBTAB_DAMAGED. */
+int table_find(struct store_txn *txn, const char *key, struct jobtab_id *id);
+
 /* The job's version, what stands in `running` included. */
 int table_version(struct store_txn *txn, const struct jobtab_id *id, uint64_t *version);
 
@@ -51,5 +54,7 @@ int options_check(const struct jobtab_options *options);
 
 /* JOBTAB_INVALID unless `kind` is a name that a kind may have. */
 int table_check_kind(const char *kind);
+/* The same for an idempotency key. */
+int table_check_key(const char *key);
 
 #endif

@@ -15,6 +15,7 @@ int check_report(const struct jobtab_op *op);
 int check_renew(const struct jobtab_op *op);
 int check_log(const struct jobtab_op *op);
 int check_finish(const struct jobtab_op *op);
+int check_take(const struct jobtab_op *op);
 
 /* The JSON in it, which takes time. */
 int check_params(const struct jobtab_op *op);
@@ -30,6 +31,7 @@ int do_release(struct edit *edit, struct jobtab_op *op);
 int do_cancel(struct edit *edit, struct jobtab_op *op);
 int do_retry(struct edit *edit, struct jobtab_op *op);
 int do_delete(struct edit *edit, struct jobtab_op *op);
+int do_take(struct edit *edit, struct jobtab_op *op);
 
 /* Refuse what is wrong in itself, the JSON in it only if `bytes`. True when something is left to do. */
 bool ops_check(struct jobtab_op *ops, size_t n, bool bytes);
@@ -38,6 +40,10 @@ int ops_apply(struct edit *edit, struct jobtab_op *ops, size_t n);
 
 /* Hand the job to the caller if it asked for it. */
 void give_job(struct jobtab_op *op, const struct record *record);
+
+/* Make the caller the owner of the pending job op->id, for as long as its process lives, or `lease`
+ * ms; op->token. */
+int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease);
 
 /* JOBTAB_INVALID, naming `field`, unless the bytes are one JSON text. */
 int check_json(const char *field, const void *data, size_t size);

@@ -1,4 +1,4 @@
-/* work.c - what a job's owner does: claim, report, renew, log, finish, release. */
+/* work.c - what a job's owner does: claim, take, report, renew, log, finish, release. */
 #include "clock.h"
 #include "end.h"
 #include "error.h"
@@ -31,6 +31,11 @@ int check_claim(const struct jobtab_op *op)
     int rc = table_check_kind(op->claim.kind);
 
     return rc ? rc : check_lease(op->claim.lease, 0);
+}
+
+int check_take(const struct jobtab_op *op)
+{
+    return check_lease(op->lease, 0);
 }
 
 int check_report(const struct jobtab_op *op)
@@ -94,14 +99,12 @@ static int first_pending(struct edit *edit, const char *kind, struct jobtab_id *
     return sound ? JOBTAB_OK : fail(JOBTAB_DAMAGED, "an entry of `pending` is damaged");
 }
 
-int do_claim(struct edit *edit, struct jobtab_op *op)
+int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease)
 {
     struct record old, record;
     struct hot hot;
 
-    int rc = first_pending(edit, op->claim.kind, &op->id);
-    if (!rc)
-        rc = table_load(edit->txn, &op->id, &old, NULL);
+    int rc = table_load(edit->txn, &op->id, &old, NULL);
     if (rc)
         return rc;
     record = old;
@@ -121,8 +124,8 @@ int do_claim(struct edit *edit, struct jobtab_op *op)
     hot.log_end = job->log_end;
     if (job->timeout)
         hot.deadline = edit->boot + job->timeout;
-    if (op->claim.lease)
-        hot.lease = edit->boot + op->claim.lease;
+    if (lease)
+        hot.lease = edit->boot + lease;
     else
         hot.owner = *edit->self;
     job->owner = hot.owner;
@@ -131,6 +134,18 @@ int do_claim(struct edit *edit, struct jobtab_op *op)
     op->token = (struct jobtab_token){.attempt = hot.attempt, .secret = hot.secret};
     give_job(op, &record);
     return JOBTAB_OK;
+}
+
+int do_claim(struct edit *edit, struct jobtab_op *op)
+{
+    int rc = first_pending(edit, op->claim.kind, &op->id);
+
+    return rc ? rc : take_job(edit, op, op->claim.lease);
+}
+
+int do_take(struct edit *edit, struct jobtab_op *op)
+{
+    return take_job(edit, op, op->lease);
 }
 
 /* --------------------------------------------------------------- with a token */

@@ -1,11 +1,11 @@
 # tests/fuzz/local.mk - included by Makefile.am
 # The targets are compiled by clang, whatever CC is; without it only the HTTP one runs.
 # `make fuzz FUZZ_TARGETS="record body"` runs some.
-EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/fuzz.h tests/fuzz/corpus \
+EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/cursor.dict tests/fuzz/fuzz.h tests/fuzz/corpus \
 	tests/fuzz/fuzz_body.c \
 	tests/fuzz/fuzz_conf.c \
 	tests/fuzz/fuzz_control.c \
-	tests/fuzz/fuzz_csv.c \
+	tests/fuzz/fuzz_csv.c tests/fuzz/fuzz_cursor.c \
 	tests/fuzz/fuzz_head.c \
 	tests/fuzz/fuzz_http.py \
 	tests/fuzz/fuzz_id.c \

@@ -127,6 +127,15 @@ static void who_follows_gets_what_the_leader_would_have(void **state)
     assert_memory_equal(&op.id, &id, sizeof id);
     struct jobtab_token token = op.token;
 
+    op = (struct jobtab_op){.verb = JOBTAB_RELEASE, .id = id, .token = token};
+    follow(f, &op, &job);
+    assert_ok(op.result);
+    op = (struct jobtab_op){.verb = JOBTAB_TAKE, .id = id};
+    follow(f, &op, &job);
+    assert_ok(op.result);
+    assert_int_equal(job.state, JOBTAB_RUNNING);
+    token = op.token;
+
     op = (struct jobtab_op){.verb = JOBTAB_REPORT, .id = id, .token = token, .report = {30, "x"}};
     follow(f, &op, &job);
     assert_ok(op.result);
@@ -257,6 +266,8 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
 /* ---------------------------------------------------------- leaders that die */
 
+#define CALLERS 5
+
 /* What a leader does, and dies: before its commit, or between that and the answers. */
 static int lead_and_die(struct fixture *f, bool commit)
 {
@@ -271,7 +282,7 @@ static int lead_and_die(struct fixture *f, bool commit)
     struct queue *queue = &table->shared->queue;
     queue_lead(queue, &table->self);
     uint32_t before = atomic_load(&queue->arrivals);
-    while (atomic_load(&queue->arrivals) - before < 3)
+    while (atomic_load(&queue->arrivals) - before < CALLERS)
         poll(NULL, 0, 1);
     if (edit_begin(table, &edit))
         return 2;
@@ -295,11 +306,12 @@ static int lead_and_die(struct fixture *f, bool commit)
 
 static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool commit)
 {
-    struct caller callers[3];
+    struct caller callers[CALLERS];
     struct jobtab_token token;
     int status;
 
     struct jobtab_job job = submit(f, "k");
+    struct jobtab_job waiting = submit(f, "third");
     struct jobtab_job running = submit(f, "other");
     claim(f, "other", &token);
     queue_in(f)->alone = 2; /* who leads then does nothing for others, but answers what is done */
@@ -315,7 +327,10 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
                                               .id = running.id,
                                               .token = token,
                                               .report = {50, "half"}});
-    for (size_t i = 0; i < 3; i++) {
+    begin(f, &callers[3], &(struct jobtab_op){.verb = JOBTAB_TAKE, .id = waiting.id});
+    begin(f, &callers[4], &(struct jobtab_op){.verb = JOBTAB_SUBMIT,
+                                              .submit = {.kind = "fourth", .take = true}});
+    for (size_t i = 0; i < CALLERS; i++) {
         pthread_join(callers[i].thread, NULL);
         assert_ok(callers[i].rc);
         assert_ok(callers[i].op.result);
@@ -324,7 +339,7 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), SIGKILL);
     assert_int_equal(queue_in(f)->heal, 0);
 
-    assert_int_equal(jobs(f), 3);
+    assert_int_equal(jobs(f), 5);
     assert_int_equal(get(f, &callers[0].op.id).state, JOBTAB_PENDING);
     assert_int_equal(callers[0].job.state, JOBTAB_PENDING);
     assert_memory_equal(&callers[1].op.id, &job.id, sizeof job.id);
@@ -332,6 +347,12 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     /* The token is good, and the job was claimed once. */
     assert_int_equal(get(f, &job.id).attempt, 1);
     assert_ok(finish(f, &job.id, &callers[1].op.token, JOBTAB_SUCCEEDED));
+    for (size_t i = 3; i < CALLERS; i++) { /* so for those that were taken */
+        assert_int_equal(callers[i].job.owner.pid, getpid());
+        assert_int_equal(get(f, &callers[i].op.id).attempt, 1);
+        assert_ok(finish(f, &callers[i].op.id, &callers[i].op.token, JOBTAB_SUCCEEDED));
+    }
+    assert_memory_equal(&callers[3].op.id, &waiting.id, sizeof waiting.id);
     assert_int_equal(callers[2].job.progress, 50);
     assert_int_equal(get(f, &running.id).progress, 50);
     assert_sound(f);
@@ -405,6 +426,16 @@ static void a_commit_with_unknown_outcome_is_so_for_all_that_were_in_it(void **s
     assert_int_equal(jobtab_submit(f->table, &some_submit.submit, NULL), JOBTAB_BROKEN);
 }
 
+/* Its request would be done by the next leader, and it was told that nothing was done. */
+static void who_cannot_begin_to_lead_is_out_of_the_line_before_it_gives_up_the_lead(void **state)
+{
+    struct fixture *f = *state;
+
+    store_break(f->table->store);
+    assert_int_equal(jobtab_submit(f->table, &some_submit.submit, NULL), JOBTAB_BROKEN);
+    assert_int_equal(queue_in(f)->called, 0);
+}
+
 int main(void)
 {
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
@@ -419,6 +450,7 @@ int main(void)
         WITH_TABLE(who_waits_for_a_sweep_is_in_its_commit),
         WITH_TABLE(a_request_that_spoils_the_transaction_spoils_no_sweep),
         WITH_TABLE(a_commit_with_unknown_outcome_is_so_for_all_that_were_in_it),
+        WITH_TABLE(who_cannot_begin_to_lead_is_out_of_the_line_before_it_gives_up_the_lead),
     };
     return cmocka_run_group_tests_name("lead", tests, NULL, NULL);
 }

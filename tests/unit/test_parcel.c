@@ -25,7 +25,7 @@ static int free_queue(void **state)
 /* One of each verb, every pointer set. */
 static const struct jobtab_op all[] = {
     {.verb = JOBTAB_SUBMIT,
-     .submit = {.kind = "report", .params = "{\"a\": [1, 2]}", .params_size = 13, .priority = -3,
+     .submit = {.kind = "report", .params = "{\"a\": [1, 2]}", .params_size = 13, .priority = -3, .take = true,
                 .delay = 5000, .key = "order 66", .max_attempts = 4}},
     {.verb = JOBTAB_SUBMIT, .submit = {.kind = "k"}},
     {.verb = JOBTAB_CLAIM, .claim = {.kind = "report", .lease = 7}},
@@ -38,6 +38,7 @@ static const struct jobtab_op all[] = {
                 .message = "", .result = "\"x\"", .result_size = 3, .format = JOBTAB_JSON}},
     {.verb = JOBTAB_RELEASE, .token = {1, 2}},
     {.verb = JOBTAB_DELETE, .id = {{9}}},
+    {.verb = JOBTAB_TAKE, .id = {{8}}, .lease = 77},
 };
 #define ALL (sizeof all / sizeof *all)
 
@@ -76,6 +77,7 @@ static void assert_same(const struct jobtab_op *a, const struct jobtab_op *b)
         assert_memory_equal(a->submit.params ? a->submit.params : "",
                             b->submit.params ? b->submit.params : "", a->submit.params_size);
         assert_int_equal(a->submit.priority, b->submit.priority);
+        assert_int_equal(a->submit.take, b->submit.take);
         assert_int_equal(a->submit.delay, b->submit.delay);
         assert_int_equal(a->submit.max_attempts, b->submit.max_attempts);
         break;

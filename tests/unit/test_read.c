@@ -46,6 +46,30 @@ static void any_window_of_a_part_can_be_read(void **state)
     }
 }
 
+static void a_job_is_found_by_its_key_as_long_as_it_is_there(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_id id = {{7}}, untouched = id;
+    char long_key[JOBTAB_KEY_MAX + 2];
+    struct jobtab_job job, other;
+
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .key = "one"}, &job));
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .key = "on"}, &other));
+    assert_int_equal(jobtab_find(f->table, "o", &id), JOBTAB_NOTFOUND);
+    assert_string_equal(jobtab_why(), "no job has the key \"o\"");
+    assert_int_equal(jobtab_find(f->table, "", &id), JOBTAB_INVALID);
+    memset(long_key, 'x', sizeof long_key);
+    long_key[sizeof long_key - 1] = '\0';
+    assert_int_equal(jobtab_find(f->table, long_key, &id), JOBTAB_INVALID);
+    assert_memory_equal(&id, &untouched, sizeof id);
+    assert_ok(jobtab_find(f->table, "one", &id));
+    assert_memory_equal(&id, &job.id, sizeof id);
+    assert_ok(jobtab_find(f->table, "on", &id));
+    assert_memory_equal(&id, &other.id, sizeof id);
+    assert_ok(jobtab_delete(f->table, &other.id));
+    assert_int_equal(jobtab_find(f->table, "on", &id), JOBTAB_NOTFOUND);
+}
+
 static void a_part_that_is_not_there_is_empty(void **state)
 {
     struct fixture *f = *state;
@@ -682,6 +706,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_TABLE(any_window_of_a_part_can_be_read),
+        WITH_TABLE(a_job_is_found_by_its_key_as_long_as_it_is_there),
         WITH_TABLE(a_part_that_is_not_there_is_empty),
         WITH_TABLE(the_json_of_a_stored_job_is_written_from_the_table),
         WITH_TABLE(the_version_of_a_running_job_moves_with_its_reports),

@@ -82,7 +82,28 @@ WRAP(mdb_cursor_open, (MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor), txn, dbi
 WRAP(mdb_cursor_get, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_op op), cursor,
      key, data, op)
 WRAP(mdb_cursor_del, (MDB_cursor *cursor, unsigned flags), cursor, flags)
-WRAP(posix_fallocate, (int fd, off_t offset, off_t size), fd, offset, size)
+
+/* Those of the system return -1 and set errno. */
+#define WRAP_SYSTEM(name, result, parameters, ...)                                                \
+    result __real_##name parameters;                                                              \
+    result __wrap_##name parameters;                                                              \
+    result __wrap_##name parameters                                                               \
+    {                                                                                             \
+        const struct fault *fault = fails(#name);                                                 \
+        if (!fault)                                                                               \
+            return __real_##name(__VA_ARGS__);                                                    \
+        errno = fault->code;                                                                      \
+        return -1;                                                                                \
+    }
+
+WRAP_SYSTEM(fallocate, int, (int fd, int mode, off_t offset, off_t size), fd, mode, offset, size)
+WRAP_SYSTEM(rename, int, (const char *from, const char *to), from, to)
+WRAP_SYSTEM(unlink, int, (const char *path), path)
+WRAP_SYSTEM(truncate, int, (const char *path, off_t size), path, size)
+WRAP_SYSTEM(stat, int, (const char *path, struct stat *file), path, file)
+WRAP_SYSTEM(fstat, int, (int fd, struct stat *file), fd, file)
+WRAP_SYSTEM(pread, ssize_t, (int fd, void *to, size_t size, off_t at), fd, to, size, at)
+WRAP_SYSTEM(pwrite, ssize_t, (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
 
 /* Those that do not return their error. */
 int __real_mdb_txn_commit(MDB_txn *txn);
@@ -124,6 +145,30 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
     return fails("calloc") ? NULL : __real_calloc(n, size);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fails("malloc") ? NULL : __real_malloc(size);
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    const struct fault *fault = strstr(path, "lock.mdb") ? fails("open") : NULL;
+    va_list args;
+
+    if (fault) {
+        errno = fault->code;
+        return -1;
+    }
+    va_start(args, flags);
+    mode_t mode = va_arg(args, mode_t);
+    va_end(args);
+    return __real_open(path, flags, mode);
 }
 
 int __real_fcntl(int fd, int command, ...);
@@ -235,7 +280,16 @@ static const struct {
     {"mdb_env_create", 0, ENOMEM, JOBTAB_SYSTEM, false},
     {"mdb_env_set_maxdbs", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"mdb_env_set_maxreaders", 0, EINVAL, JOBTAB_SYSTEM, false},
+    {"mdb_env_create", 0, ENOMEM, JOBTAB_SYSTEM, true}, /* of the file that is to be named */
+    {"mdb_env_set_maxdbs", 0, EINVAL, JOBTAB_SYSTEM, true},
     {"mdb_env_set_mapsize", 0, EINVAL, JOBTAB_SYSTEM, true},
+    {"mdb_env_set_mapsize", 1, EINVAL, JOBTAB_SYSTEM, true},
+    {"mdb_env_open", 0, ENOSPC, JOBTAB_SYSTEM, true},
+    {"mdb_txn_begin", 0, ENOMEM, JOBTAB_SYSTEM, true},
+    {"mdb_dbi_open", 1, MDB_MAP_FULL, JOBTAB_FULL, true},
+    {"mdb_txn_commit", 0, EIO, JOBTAB_SYSTEM, true},
+    {"rename", 0, EIO, JOBTAB_SYSTEM, true},
+    {"unlink", 0, EACCES, JOBTAB_SYSTEM, true},
     {"mdb_env_open", 0, MDB_VERSION_MISMATCH, JOBTAB_SCHEMA, false},
     {"mdb_env_open", 0, MDB_INVALID, JOBTAB_DAMAGED, false},
     {"mdb_env_open", 0, MDB_CORRUPTED, JOBTAB_DAMAGED, false},
@@ -246,7 +300,10 @@ static const struct {
     {"mdb_env_open", 0, EACCES, JOBTAB_SYSTEM, false},
     {"mdb_env_get_fd", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"fcntl", 0, EBADF, JOBTAB_SYSTEM, false},
-    {"mdb_env_sync", 0, EIO, JOBTAB_SYSTEM, false},
+    {"stat", 0, EACCES, JOBTAB_SYSTEM, true},
+    {"open", 0, EACCES, JOBTAB_SYSTEM, false}, /* the lock file */
+    {"fstat", 0, EIO, JOBTAB_SYSTEM, false},
+    {"fallocate", 0, ENOSPC, JOBTAB_SYSTEM, false},
     {"mdb_reader_check", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"mdb_txn_begin", 0, MDB_READERS_FULL, JOBTAB_SYSTEM, false}, /* to compare numbers */
     {"mdb_env_info", 0, 2, JOBTAB_SYSTEM, false},
@@ -255,11 +312,19 @@ static const struct {
     {"mdb_dbi_open", 0, MDB_DBS_FULL, JOBTAB_SYSTEM, false},
     {"mdb_dbi_open", STORE_DBS - 1, MDB_INCOMPATIBLE, JOBTAB_DAMAGED, false},
     {"mdb_txn_commit", 0, ENOMEM, JOBTAB_SYSTEM, false},
-    {"posix_fallocate", 0, ENOSPC, JOBTAB_SYSTEM, true},
-    {"mdb_txn_begin", 3, MDB_MAP_FULL, JOBTAB_FULL, true}, /* to make databases */
-    {"mdb_dbi_open", 1, MDB_MAP_FULL, JOBTAB_FULL, true},
-    {"mdb_txn_commit", 0, EIO, JOBTAB_SYSTEM, true},
+    {"fallocate", 0, ENOSPC, JOBTAB_SYSTEM, true}, /* the lock file, made by this opener */
+    {"truncate", 0, EIO, JOBTAB_SYSTEM, true},     /* of what was half made, see below */
 };
+
+static void make_half(const struct fixture *f)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/%s", f->dir, store_file);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+}
 
 static void a_failed_open_says_why_and_the_next_one_succeeds(void **state)
 {
@@ -278,6 +343,8 @@ static void a_failed_open_says_why_and_the_next_one_succeeds(void **state)
             f = home->f;
             free(home);
         }
+        if (strcmp(openings[i].call, "truncate") == 0)
+            make_half(f);
         fail_at(openings[i].call, openings[i].after, openings[i].code);
         int rc = store_open(f->dir, openings[i].fresh ? 1 << 20 : 0, READERS, false, &store);
         if (rc != openings[i].returns)

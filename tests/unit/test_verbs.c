@@ -293,6 +293,102 @@ static void a_late_report_of_an_earlier_attempt_is_refused(void **state)
     assert_sound(f);
 }
 
+static void a_pending_job_is_taken_by_its_id_and_once(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job first = submit(f, "k"), second = submit(f, "k"), job;
+    struct jobtab_token token, other = {.attempt = 7, .secret = 8};
+
+    assert_ok(jobtab_take(f->table, &second.id, &token, &job)); /* before its turn */
+    assert_memory_equal(&job.id, &second.id, sizeof job.id);
+    assert_int_equal(job.state, JOBTAB_RUNNING);
+    assert_int_equal(job.attempt, 1);
+    assert_int_equal(job.owner.pid, getpid());
+    assert_int_equal(jobtab_take(f->table, &second.id, &other, NULL), JOBTAB_FORBIDDEN);
+    assert_string_equal(jobtab_why(), "a running job cannot become running");
+    assert_int_equal(other.secret, 8);
+    job = claim(f, "k", &other);
+    assert_memory_equal(&job.id, &first.id, sizeof job.id);
+    assert_int_equal(jobtab_claim(f->table, "k", &other, NULL), JOBTAB_EMPTY);
+    assert_ok(jobtab_report(f->table, &second.id, &token, 5, NULL));
+    assert_ok(finish(f, &second.id, &token, JOBTAB_SUCCEEDED));
+    assert_int_equal(jobtab_take(f->table, &second.id, &other, NULL), JOBTAB_FORBIDDEN);
+    assert_ok(jobtab_delete(f->table, &second.id));
+    assert_int_equal(jobtab_take(f->table, &second.id, &other, NULL), JOBTAB_NOTFOUND);
+    assert_sound(f);
+}
+
+static void a_job_that_waits_for_its_time_cannot_be_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_token token;
+    struct jobtab_job job;
+
+    assert_ok(jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k", .delay = 60000}, &job));
+    assert_int_equal(jobtab_take(f->table, &job.id, &token, NULL), JOBTAB_FORBIDDEN);
+    assert_int_equal(get(f, &job.id).attempt, 0);
+    assert_sound(f);
+}
+
+static void a_job_taken_for_a_lease_is_a_remote_owners(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_op op = {.verb = JOBTAB_TAKE, .id = submit(f, "k").id, .lease = -1};
+
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_int_equal(op.result, JOBTAB_INVALID);
+    op.lease = 5000;
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_ok(op.result);
+    assert_int_equal(get(f, &op.id).owner.pid, 0);
+    assert_ok(jobtab_renew(f->table, &op.id, &op.token, 9000));
+}
+
+/* One commit, in which nobody else can be faster. */
+static void a_job_can_be_taken_as_it_is_submitted(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job;
+    struct jobtab_op op = {.verb = JOBTAB_SUBMIT,
+                           .submit = {.kind = "k", .params = "[1]", .params_size = 3, .take = true},
+                           .job = &job};
+
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_ok(op.result);
+    assert_int_equal(job.state, JOBTAB_RUNNING);
+    assert_int_equal(job.version, 2); /* it was pending, too */
+    assert_int_equal(job.params_size, 3);
+    assert_ok(jobtab_report(f->table, &op.id, &op.token, 5, NULL));
+    assert_ok(finish(f, &op.id, &op.token, JOBTAB_SUCCEEDED));
+    assert_int_equal(jobtab_submit(f->table, &op.submit, NULL), JOBTAB_INVALID);
+    op.submit.delay = 1;
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_int_equal(op.result, JOBTAB_INVALID);
+    assert_memory_equal(op.why, "delay", 5);
+    assert_sound(f);
+}
+
+static void a_repeated_submit_takes_the_job_only_if_it_still_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_submit request = {.kind = "k", .key = "K"};
+    struct jobtab_op op = {.verb = JOBTAB_SUBMIT, .token = {.attempt = 9, .secret = 9}};
+
+    assert_ok(jobtab_submit(f->table, &request, NULL));
+    op.submit = request;
+    op.submit.take = true;
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_ok(op.result);
+    assert_true(op.repeated);
+    assert_ok(jobtab_report(f->table, &op.id, &op.token, 5, NULL));
+    assert_ok(jobtab_apply(f->table, &op, 1));
+    assert_ok(op.result);
+    assert_int_equal(op.token.attempt, 0);
+    assert_int_equal(op.token.secret, 0);
+    assert_int_equal(get(f, &op.id).attempt, 1);
+    assert_sound(f);
+}
+
 /* --------------------------------------------------------------- while it runs */
 
 static void a_report_is_seen_at_once_and_checked(void **state)
@@ -733,6 +829,7 @@ static void random_operations_keep_the_table_sound(void **state)
                 op->submit = (struct jobtab_submit){.kind = random() % 2 ? "a" : "b",
                                                     .priority = (int32_t)(random() % 3),
                                                     .delay = random() % 4 ? 0 : 5,
+                                                    .take = random() % 4 == 0,
                                                     .max_attempts = 2,
                                                     .backoff = 1};
             else if (op->verb == JOBTAB_CLAIM)
@@ -756,7 +853,9 @@ static void random_operations_keep_the_table_sound(void **state)
             if (ops[i].result == JOBTAB_OK && ops[i].verb == JOBTAB_SUBMIT) {
                 size_t slot = n < 32 ? n++ : at[i];
                 ids[slot] = ops[i].id;
-            } else if (ops[i].result == JOBTAB_OK && ops[i].verb == JOBTAB_CLAIM) {
+                tokens[slot] = ops[i].token;
+            } else if (ops[i].result == JOBTAB_OK &&
+                       (ops[i].verb == JOBTAB_CLAIM || ops[i].verb == JOBTAB_TAKE)) {
                 for (size_t k = 0; k < n; k++)
                     if (memcmp(&ids[k], &ops[i].id, sizeof ids[k]) == 0)
                         tokens[k] = ops[i].token;
@@ -786,6 +885,11 @@ int main(void)
                                         fixture_directory, fixture_close),
         WITH_TABLE(what_is_deleted_is_not_in_use),
         WITH_TABLE(claims_go_by_priority_then_by_age),
+        WITH_TABLE(a_pending_job_is_taken_by_its_id_and_once),
+        WITH_TABLE(a_job_that_waits_for_its_time_cannot_be_taken),
+        WITH_TABLE(a_job_taken_for_a_lease_is_a_remote_owners),
+        WITH_TABLE(a_job_can_be_taken_as_it_is_submitted),
+        WITH_TABLE(a_repeated_submit_takes_the_job_only_if_it_still_waits),
         WITH_TABLE(a_late_report_of_an_earlier_attempt_is_refused),
         WITH_TABLE(a_report_is_seen_at_once_and_checked),
         WITH_TABLE(a_log_keeps_its_newest_bytes_at_their_offsets),
