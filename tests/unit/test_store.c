@@ -130,6 +130,23 @@ int __wrap_mdb_env_info(MDB_env *env, MDB_envinfo *info)
     return rc;
 }
 
+int __real_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context);
+int __wrap_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context);
+int __wrap_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context)
+{
+    char line[64];
+
+    if (!fails("mdb_reader_list"))
+        return __real_mdb_reader_list(env, tell, context);
+    /* slots that a process left which had our pid */
+    tell("    pid     thread     txnid\n", context);
+    for (int i = 0; i < 3; i++) {
+        snprintf(line, sizeof line, "%10d %x 7\n", i == 0 ? 1 : (int)getpid(), i);
+        tell(line, context);
+    }
+    return 0;
+}
+
 size_t __real_mdb_txn_id(MDB_txn *txn);
 size_t __wrap_mdb_txn_id(MDB_txn *txn);
 size_t __wrap_mdb_txn_id(MDB_txn *txn)
@@ -394,6 +411,82 @@ static void a_check_that_commits_pass_by_is_made_again(void **state)
     assert_int_equal(store_check(txn, count_fault, NULL, &faults, &passed), JOBTAB_SYSTEM);
     assert_failed();
     store_end(txn);
+}
+
+static void slots_of_a_namesake_are_cleared_by_opening_again(void **state)
+{
+    struct home *home = *state;
+
+    put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("mdb_reader_list", 0, 0);
+    assert_ok(store_open(home->f->dir, 0, READERS, true, &home->store));
+    assert_failed();
+    assert_true(has(home, "k"));
+}
+
+static void what_cannot_be_looked_at_is_not_taken_for_half_made(void **state)
+{
+    struct home *home = *state;
+
+    put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("stat", 1, EIO);
+    assert_ok(store_open(home->f->dir, 0, READERS, false, &home->store));
+    assert_failed();
+    assert_true(has(home, "k"));
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("fallocate", 0, EOPNOTSUPP); /* a file system that has no such thing */
+    assert_ok(store_open(home->f->dir, 0, READERS, false, &home->store));
+    assert_failed();
+}
+
+/* ------------------------------------------------------------ room, and doubt */
+
+static void the_disk_says_whether_there_is_room(void **state)
+{
+    static const struct {
+        int first, second, returns;
+    } answers[] = {
+        {ENOSPC, ENOSPC, JOBTAB_FULL}, {ENOSPC, EDQUOT, JOBTAB_FULL}, {EIO, EFBIG, JOBTAB_FULL},
+        {EIO, EIO, JOBTAB_SYSTEM},     {ENOSPC, 0, JOBTAB_OK},
+    };
+    struct home *home = *state;
+
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        reopen(home);
+        fail_at("fallocate", 0, answers[i].first);
+        if (answers[i].second)
+            then_fail_at("fallocate", 0, answers[i].second);
+        assert_int_equal(store_reserve(home->store, 100), answers[i].returns);
+        assert_failed();
+    }
+    assert_ok(store_reserve(home->store, 100));
+    assert_ok(store_reserve(home->store, UINT64_C(1) << 40)); /* to the end of the map */
+}
+
+static void a_failed_settlement_can_be_tried_again(void **state)
+{
+    static const struct {
+        const char *call;
+        int after;
+    } failures[] = {{"malloc", 0}, {"malloc", 1},       {"pread", 0},
+                    {"pread", 1},  {"pwrite", 0}, {"mdb_env_sync", 0}};
+    struct home *home = *state;
+
+    put_one(home, "k");
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct store_txn *txn = begin_write(home);
+        fail_at(failures[i].call, failures[i].after, EIO);
+        assert_int_equal(store_settle(txn), JOBTAB_SYSTEM);
+        assert_failed();
+        assert_ok(store_settle(txn));
+        store_end(txn);
+    }
+    assert_true(has(home, "k"));
 }
 
 static void a_place_that_cannot_be_is_refused(void **state)
@@ -795,6 +888,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_open_says_why_and_the_next_one_succeeds),
         TEST(a_check_that_commits_pass_by_is_made_again),
+        TEST(slots_of_a_namesake_are_cleared_by_opening_again),
+        TEST(what_cannot_be_looked_at_is_not_taken_for_half_made),
+        TEST(the_disk_says_whether_there_is_room),
+        TEST(a_failed_settlement_can_be_tried_again),
         TEST(a_place_that_cannot_be_is_refused),
         TEST(a_transaction_that_cannot_begin_leaves_the_store_usable),
         TEST(a_grown_map_is_adopted_and_dead_readers_make_room),
