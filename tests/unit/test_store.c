@@ -219,7 +219,7 @@ static int open_home(void **state)
     struct home *home = calloc(1, sizeof *home);
 
     if (!home || fixture_directory((void **)&home->f) ||
-        store_open(home->f->dir, 1 << 20, READERS, false, &home->store))
+        store_open(home->f->dir, 8 << 20, READERS, false, &home->store))
         return -1;
     *state = home;
     return 0;
@@ -475,9 +475,13 @@ static void a_failed_settlement_can_be_tried_again(void **state)
         int after;
     } failures[] = {{"malloc", 0}, {"malloc", 1},       {"pread", 0},
                     {"pread", 1},  {"pwrite", 0}, {"mdb_env_sync", 0}};
+    static char large[1500000]; /* more than is read at once */
     struct home *home = *state;
 
     put_one(home, "k");
+    struct store_txn *put = begin_write(home);
+    store_put(put, STORE_PAYLOAD, text("large"), (struct slice){large, sizeof large});
+    assert_ok(store_commit(put));
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         struct store_txn *txn = begin_write(home);
         fail_at(failures[i].call, failures[i].after, EIO);
