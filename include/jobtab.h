@@ -468,7 +468,8 @@ struct jobtab_kind_count {
 struct jobtab_stat {
     uint64_t jobs, states[JOBTAB_STATES];
     uint64_t version;     /* of the newest change */
-    int64_t oldest_pending; /* since when the longest-waiting pending job waits; 0: none does */
+    int64_t oldest_pending; /* since when the longest-waiting pending job waits; 0: none that can be
+                               read does */
     uint64_t submitted, claimed, completed, failed, cancelled, retried, owners_lost, expired,
         evicted; /* since the table was made */
     uint64_t map_size, map_used; /* bytes; free pages do not count as used */

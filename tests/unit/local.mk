@@ -4,10 +4,11 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
-	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
-	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
-	tests/unit/test_restore tests/unit/test_step tests/unit/test_sync
+	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
+	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
+	tests/unit/test_doubt tests/unit/test_holders tests/unit/test_restore \
+	tests/unit/test_step tests/unit/test_sync
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -51,6 +52,8 @@ tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_store_pages_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_store_pages_LDADD = $(LIB_TEST_LDADD)
 # Calls of the store can be made to fail, each in its turn.
 tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
@@ -61,7 +64,9 @@ tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
 	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
 	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
-	-Wl,--wrap=fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=fallocate -Wl,--wrap=rename -Wl,--wrap=unlink \
+	-Wl,--wrap=truncate -Wl,--wrap=stat -Wl,--wrap=fstat -Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=malloc -Wl,--wrap=open -Wl,--wrap=mdb_reader_list -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info -Wl,--wrap=mdb_txn_id \
 	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
