@@ -898,6 +898,7 @@ class JobStore(MutableMapping[str, Row]):
         return self._read(job_id).row()
 
     def exists(self, job_id: str) -> bool:
+        """Whether there is such a job; cheaper than reading it."""
         try:
             version = c_uint64()
             self._table.call("jobtab_version", byref(self._find(job_id)), byref(version))
@@ -953,6 +954,7 @@ class JobStore(MutableMapping[str, Row]):
         return [(row["job_id"], row) for row in self.list(oldest_first=True)]
 
     def values(self) -> List[Row]:  # type: ignore[override]
+        """Copies of all jobs, as they are now."""
         return self.list(oldest_first=True)
 
     def log(self, job_id: str) -> str:
