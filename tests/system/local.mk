@@ -21,6 +21,13 @@ tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
+# contrib/python
+EXTRA_DIST += tests/system/python_support.py tests/system/python_events.py \
+	tests/system/python_storm_app.py tests/system/test_python_layout.py \
+	tests/system/test_python_store.py tests/system/test_python_aio.py \
+	tests/system/test_python_daemon.py tests/system/test_python_package.py \
+	tests/system/test_python_servers.py
+
 # the benchmark's report
 EXTRA_DIST += tests/system/test_bench.py
 
