@@ -230,6 +230,8 @@ def test_a_bad_change_names_the_field_and_changes_nothing(jobs, fields, error, w
         ({"status": "pending", "progress": 5}, jobtab.FieldError),
         ({"status": "pending", "result": 5}, jobtab.FieldError),
         ({"status": "queued"}, jobtab.Invalid),
+        ({"status": "running", "progress": 101}, jobtab.Invalid),
+        ({"status": "completed", "result": object()}, jobtab.Invalid),
         ({"kind": "a b"}, jobtab.Invalid),
         ({"x": {1, 2}}, jobtab.Invalid),
         ({"x": "y" * 70000}, jobtab.TooBig),
