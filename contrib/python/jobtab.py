@@ -15,7 +15,8 @@ children, the command line.
 What is different from a dictionary:
 
 * A value is a copy. ``jobs[job_id]["progress"] = 20`` changes that copy and nothing else;
-  ``jobs.update(job_id, progress=20)`` changes the job.
+  ``jobs.update(job_id, progress=20)`` changes the job. An application that is full of the former
+  opens ``JobStore("var/table", live=True)``: then it changes the job, too.
 * A status is one of scheduled, pending, running, cancelling, completed, failed, cancelled, and goes
   from one to the other as jobtab(3) allows; anything else raises Refused.
 * A running job has an owner: the process that moved it to running, by ``update(job_id,
@@ -64,7 +65,7 @@ from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, 
 
 __version__ = "0.1.0"
 __all__ = [
-    "JobStore", "Job", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict", "Full",
+    "JobStore", "Job", "LiveRow", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict", "Full",
     "Invalid", "FieldError", "TooBig", "Timeout", "Empty", "NoTable", "Broken", "LibraryError",
 ]  # fmt: skip
 
@@ -699,6 +700,37 @@ class _Deadline:
         return self.end is not None and time.monotonic() >= self.end
 
 
+class LiveRow(Dict[str, Any]):
+    """What a store with live=True gives: a copy in which a change is one of the job first, and shows
+    what that has made of it. A plain copy of it is dict(row)."""
+
+    def __init__(self, store: "JobStore", row: Row):
+        super().__init__(row)
+        self._store = store
+
+    def update(self, *changes: Any, **more: Any) -> None:
+        """All of it in one change."""
+        super().update(self._store.update(self["uuid"], **dict(*changes, **more)))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.update({name: value})
+
+    def __ior__(self, changes: Any) -> "LiveRow":  # type: ignore[override,misc]
+        self.update(changes)
+        return self
+
+    def setdefault(self, name: str, value: Any = None) -> Any:
+        """The field, which is a FieldError if there is none."""
+        if name not in self:
+            self[name] = value
+        return self[name]
+
+    def _keep(self, *_: Any) -> Any:
+        raise FieldError("a job keeps its fields")
+
+    __delitem__ = pop = popitem = clear = _keep  # type: ignore[assignment]
+
+
 class Job:
     """A job that this process has claimed. What is said after it was lost to another raises
     Stale."""
@@ -799,6 +831,7 @@ class JobStore(MutableMapping[str, Row]):
                 good; 0 is as the kind's policy has it: 1 and 3
     sweep       seconds between two looks for dead owners and expired jobs, while this process has
                 the table open; None: a daemon does it
+    live        values change the job when they are changed, as those of a dictionary do
     must_exist  raise NoTable instead of making a table
     retention   seconds that a finished job is kept
     max_jobs, map_size, params_max, result_max, log_max, high_water
@@ -813,6 +846,7 @@ class JobStore(MutableMapping[str, Row]):
         sweep: Optional[float] = 1.0,
         max_attempts: int = 0,
         max_crashes: int = 0,
+        live: bool = False,
         must_exist: bool = False,
         retention: float = 0,
         **bounds: int,
@@ -821,7 +855,7 @@ class JobStore(MutableMapping[str, Row]):
         if unknown:
             raise TypeError(f"JobStore has no option {', '.join(sorted(unknown))}")
         self.path, self.kind = os.fspath(path), kind
-        self.max_attempts, self.max_crashes = max_attempts, max_crashes
+        self.max_attempts, self.max_crashes, self.live = max_attempts, max_crashes, live
         self.aio = AsyncJobStore(self)
         options = _Options(retention=_ms("retention", retention), must_exist=must_exist, **bounds)
         place = os.path.realpath(self.path)
@@ -913,7 +947,10 @@ class JobStore(MutableMapping[str, Row]):
 
     def __getitem__(self, job_id: str) -> Row:
         """A copy of the job; NotFound, which is a KeyError."""
-        return self._read(job_id).row()
+        return self._given(self._read(job_id))
+
+    def _given(self, read: _Read) -> Row:
+        return LiveRow(self, read.row()) if self.live else read.row()
 
     def exists(self, job_id: str) -> bool:
         """Whether there is such a job; cheaper than reading it."""
@@ -955,7 +992,7 @@ class JobStore(MutableMapping[str, Row]):
             if limit is not None and len(rows) >= limit:
                 break
             with contextlib.suppress(NotFound):  # deleted meanwhile
-                row = self._whole(job.id).row()
+                row = self._given(self._whole(job.id))
                 if status in (None, row["status"]):
                     rows.append(row)
         return rows
