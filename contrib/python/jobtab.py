@@ -20,9 +20,9 @@ What is different from a dictionary:
 * A status is one of scheduled, pending, running, cancelling, completed, failed, cancelled, and goes
   from one to the other as jobtab(3) allows; anything else raises Refused.
 * A running job has an owner: the process that moved it to running, by ``update(job_id,
-  status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can report,
-  finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When the owner
-  dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
+  status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can
+  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When the
+  owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
 * A finished job is deleted when it is older than the table's ``retention`` (a day).
 
 The fields of a job are those of the HTTP interface: job_id, kind, status, reason, done, progress (0
@@ -65,8 +65,9 @@ from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, 
 
 __version__ = "0.1.0"
 __all__ = [
-    "JobStore", "Job", "LiveRow", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict", "Full",
-    "Invalid", "FieldError", "TooBig", "Timeout", "Empty", "NoTable", "Broken", "LibraryError",
+    "JobStore", "Job", "LiveRow", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict",
+    "Full", "Invalid", "FieldError", "TooBig", "Timeout", "Empty", "NoTable", "Broken",
+    "LibraryError",
 ]  # fmt: skip
 
 _log = logging.getLogger("jobtab")
@@ -701,8 +702,8 @@ class _Deadline:
 
 
 class LiveRow(Dict[str, Any]):
-    """What a store with live=True gives: a copy in which a change is one of the job first, and shows
-    what that has made of it. A plain copy of it is dict(row)."""
+    """What a store with live=True gives: a copy that changes the job when it is changed, and then is
+    as the job is. A plain copy of it is dict(row)."""
 
     def __init__(self, store: "JobStore", row: Row):
         super().__init__(row)
@@ -801,7 +802,9 @@ class Job:
         self._store._table.apply(*ops, op)
 
 
-def _parsed(changes: Row, progress: int) -> Tuple[int, Optional[bytes], Optional[bytes], bytes, int]:
+def _parsed(
+    changes: Row, progress: int
+) -> Tuple[int, Optional[bytes], Optional[bytes], bytes, int]:
     """The fields as the library takes them: progress, message, error, result and its format."""
     return (
         _number("progress", changes.get("progress", progress), 0, 100),
@@ -1029,10 +1032,13 @@ class JobStore(MutableMapping[str, Row]):
     # -- creating
 
     def create(
-        self, job_id: Optional[str] = None, state: Optional[Mapping[str, Any]] = None, /, **more: Any
+        self,
+        job_id: Optional[str] = None,
+        state: Optional[Mapping[str, Any]] = None,
+        /,
+        **more: Any,
     ) -> str:
-        """Create a job, with the id that the application gives it or, for None, the table's; its
-        id.
+        """Create a job, by the application's id or, for None, one of the table's; that id.
 
         `state` has what the dictionary had: status (pending if there is none, or running: then it
         is this process's), kind, priority, max_attempts, params, progress, message; its other keys
@@ -1289,9 +1295,9 @@ class JobStore(MutableMapping[str, Row]):
                 job.report(20, "Collecting prices...")
                 job.result = work(job.params)
 
-        The job is completed with job.result when the block ends. An exception fails it with its text,
-        or schedules another attempt if there are any left, leaves its traceback in the job's log,
-        and goes on; KeyboardInterrupt and SystemExit hand the job back. A block that sees
+        The job is completed with job.result when the block ends. An exception fails it with its
+        text, or schedules another attempt if there are any left, leaves its traceback in the job's
+        log, and goes on; KeyboardInterrupt and SystemExit hand the job back. A block that sees
         job.cancelled leaves without a result, or by job.check(), and the job is cancelled.
         """
         deadline = _Deadline(timeout)
@@ -1479,7 +1485,11 @@ class AsyncJobStore:
         return await self._run(self._store.list, *arguments, **more)
 
     async def create(
-        self, job_id: Optional[str] = None, state: Optional[Mapping[str, Any]] = None, /, **more: Any
+        self,
+        job_id: Optional[str] = None,
+        state: Optional[Mapping[str, Any]] = None,
+        /,
+        **more: Any,
     ) -> str:
         return await self._run(self._store.create, job_id, state, **more)
 
