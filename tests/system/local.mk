@@ -25,6 +25,13 @@ EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 # export and import; redis-server, hiredis and sqlite3 where they are
 EXTRA_DIST += tests/system/test_move.py
 
+# contrib/python
+EXTRA_DIST += tests/system/python_support.py tests/system/python_events.py \
+	tests/system/python_storm_app.py tests/system/test_python_layout.py \
+	tests/system/test_python_store.py tests/system/test_python_aio.py \
+	tests/system/test_python_daemon.py tests/system/test_python_package.py \
+	tests/system/test_python_servers.py
+
 # the benchmark's report
 EXTRA_DIST += tests/system/test_bench.py
 
