@@ -368,8 +368,8 @@ static bool take_params(struct making *making)
         if (!append_member(making, value))
             return false;
     }
-    if (open)
-        moved->params[moved->params_size++] = '}';
+    if (open) /* append_member left room for the brace */
+        strcpy(moved->params + moved->params_size++, "}");
     return true;
 }
 
