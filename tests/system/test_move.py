@@ -615,7 +615,7 @@ def test_a_killed_import_leaves_whole_batches_and_a_second_one_completes_it(priv
 
 
 def test_a_large_import_keeps_its_pace(private):
-    n = 100_000
+    n = int(100_000 / seconds(1))
     with open(private / "lines", "w") as file:
         for i in range(n):
             job = {"id": f"job-{i}", "kind": "validate", "status": ("done", "failed", "queued")[i % 3],

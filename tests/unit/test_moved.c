@@ -186,6 +186,11 @@ static void columns_are_taken_by_their_type(void **state)
     assert_string_equal(job.params, "{\"tall\":\"7\",\"wide\":{\"a\":1},\"deep\":7}");
     assert_int_equal(job.job.result_format, JOBTAB_BYTES);
     moved_free(&job);
+    row_clear(&row);
+    row_add(&row, "message", VALUE_TEXT, "\xff", 1);
+    assert_false(moved_make(&job, &none, "k", &row, why));
+    assert_non_null(strstr(why, "message"));
+    row_clear(&row);
     row_add(&row, "blob", VALUE_BYTES, "\xff", 1);
     assert_false(moved_make(&job, &none, "k", &row, why));
     assert_non_null(strstr(why, "blob"));
