@@ -14,8 +14,20 @@
  *   what all have queued, each with its own result. If the leader is killed, at any instruction,
  *   each operation is done once or not at all, and the next one goes on. The operation of a
  *   caller that is killed while it waits may still be done.
+ * - Disks fail: when a commit fails (an I/O error, a disk that is full beyond all reserve) its callers
+ *   get JOBTAB_BROKEN, in whatever process; each operation is done once or not at all, and nobody was
+ *   told. Such a handle is of no use but to be closed; the process may open the table again at once.
+ *   Reads of other handles go on. The next change, of whoever, undoes what the commit left in the
+ *   file, makes sure that all of the file is on disk and can be read, and verifies it; until the disk
+ *   lets it, changes get JOBTAB_SYSTEM (JOBTAB_FULL) and change nothing. If faults are found all
+ *   changes get JOBTAB_DAMAGED, until nobody has the table open and it was repaired or replaced.
+ *   The file is read through a map: a page of it that cannot be read ends the process with SIGBUS.
+ *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
+ *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped.
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped. One that is
+ *   stopped inside a read keeps what becomes free from being used again, and the file grows: see
+ *   jobtab_holders; jobtabd ends such a process.
  * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
@@ -48,6 +60,7 @@ extern "C" {
 #define JOBTAB_WHY_MAX 160
 #define JOBTAB_PRIORITY_MAX 100 /* priorities run from -100 to 100; higher goes first */
 #define JOBTAB_APPLY_MAX 4096   /* operations in one transaction */
+#define JOBTAB_DURATION_MAX INT64_C(3155760000000) /* a hundred years: of delays, time-outs, ... */
 
 struct jobtab;
 
@@ -61,7 +74,7 @@ enum jobtab_error {
     JOBTAB_STALE,      /* the token is not the current one: another attempt has the job */
     JOBTAB_STOP,       /* done as asked, but the job is to be cancelled: stop working on it */
     JOBTAB_CONFLICT,   /* the idempotency key belongs to a different request, or the id is taken */
-    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict */
+    JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict, or its disk is full */
     JOBTAB_INVALID,    /* an argument is out of its range; why names it */
     JOBTAB_TOOBIG,     /* params, result or message over the table's limit; why names it */
     JOBTAB_TIMEOUT,    /* the wait ended before the event */
@@ -69,7 +82,7 @@ enum jobtab_error {
     JOBTAB_BUSY,       /* this process has the table open already */
     JOBTAB_NOTABLE,    /* there is no table in that directory, and none was to be made */
     JOBTAB_SCHEMA,     /* the table was written by an incompatible version */
-    JOBTAB_DAMAGED,    /* a record cannot be read; run verify */
+    JOBTAB_DAMAGED,    /* a record, or what opening reads, is not sound, or verify found faults */
     JOBTAB_SYSTEM,     /* the system refused: open, memory, disk; why has the reason */
     JOBTAB_BROKEN,     /* an earlier commit failed with its outcome unknown: close, open again */
 };
@@ -427,11 +440,17 @@ struct jobtab_filter {
     bool oldest_first;       /* default is newest first */
     bool after_set;          /* go on behind `after`, a cursor from an earlier page */
     struct jobtab_id after;
+    /* Told of each record that cannot be read, with jobtab_why() saying why; or NULL. It may not
+     * change the table. */
+    void (*damaged)(const struct jobtab_id *id, void *context);
+    void *context;
 };
 
 /* One page of one snapshot into jobs[0..*n): at most *n of them, fewer when the table ends or when
  * 20,000 records were looked at. *more says whether another page may follow; *cursor is
- * where it begins. */
+ * where it begins. A record that cannot be read is left out of every page, whatever is asked for:
+ * one damaged job does not hide the others. JOBTAB_DAMAGED where the file itself cannot be gone
+ * through any further. */
 int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct jobtab_job *jobs,
                 size_t *n, struct jobtab_id *cursor, bool *more);
 
@@ -485,7 +504,37 @@ struct jobtab_swept {
  * nothing to do. Any process may call it at any time; the daemon's keeper does. */
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept);
 
+/* What a process has of the table that others need. */
+enum jobtab_holds {
+    JOBTAB_HOLDS_SNAPSHOT, /* older than the newest: space that became free since is not used again */
+    JOBTAB_HOLDS_WRITER,   /* the store's own writer lock: nobody else writes */
+    JOBTAB_HOLDS_READERS,  /* the lock of the list of readers: nobody else begins to read, or opens */
+    JOBTAB_HOLDS_OPEN,     /* the open lock: nobody else opens */
+};
+
+struct jobtab_holder {
+    enum jobtab_holds what;
+    int32_t pid;
+    uint64_t start_time; /* field 22 of /proc/PID/stat */
+    uint64_t number;     /* which: the commit that the snapshot shows, or the thread with the lock */
+    uint64_t behind;     /* a snapshot's: commits made since */
+    uint64_t cpu;        /* ms of processor time that the process has had */
+    bool stopped;        /* by a signal or a debugger, every thread of it */
+    bool busy;           /* a thread of it runs, or waits for a disk */
+};
+
+/* Who holds what at this moment, at most *n of them; *n becomes how many there are in holders. A process with
+ * several snapshots is told once, with the oldest. Waits for nobody, whoever may be stopped, and
+ * takes nothing itself. One that is asked about twice, has the same what and number both times, and
+ * is stopped, or neither was busy nor used the processor meanwhile, is in the others' way. */
+int jobtab_holders(struct jobtab *table, struct jobtab_holder *holders, size_t *n);
+
 /* --------------------------------------------------------------- maintenance */
+
+/* Would changes be taken now, as far as can be told without trying? JOBTAB_OK; JOBTAB_SYSTEM after a
+ * commit failed and until the table has been verified; JOBTAB_DAMAGED when that found faults;
+ * JOBTAB_BROKEN when this handle is to be closed and opened again. Waits for nothing, reads nothing. */
+int jobtab_writable(struct jobtab *table);
 
 /* A compacted copy into directory `dir` (made; must not hold a table): written, synced, then
  * named. Writers go on meanwhile. Readers of `dir` see all of it or nothing. */
@@ -494,10 +543,13 @@ int jobtab_backup(struct jobtab *table, const char *dir);
 /* Told of each fault that verify finds: one line, no newline. */
 typedef void jobtab_fault_fn(const char *fault, void *context);
 
-/* Read the whole table in one snapshot and hold every record, index, chunk and total against
+/* Read the whole table in one snapshot and hold every page, record, index, chunk and total against
  * the others. *faults is their number, *records what was looked at. JOBTAB_OK when it could be
- * read to its end, whatever was found. `fault` and `progress` may be NULL; progress is called
- * now and then with the records done and the records there are. */
+ * read to its end, whatever was found. JOBTAB_DAMAGED when pages of its file are not sound: each is
+ * told, and no record is looked at, since the store believes what a page says, and who reads a
+ * damaged one with any other function here may die of a signal. Needs 8 bytes of memory a job.
+ * `fault` and `progress` may be NULL; progress is called now and then with the records done and
+ * the records there are. On any other error *records and *faults are what came before it. */
 int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault,
                   void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
                   uint64_t *records, uint64_t *faults);

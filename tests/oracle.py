@@ -18,6 +18,7 @@ fencing      what a worker said was accepted only from the job's latest claim, a
              finish or release; one claim ends once
 torn         message, progress, attempt and result tell of the same job and moment
 once         every acknowledged submit is one job at the end; an unanswered one is one or none
+bell         who was woken for a version finds it in the table
 
 A write that was not answered (its client saw the connection break, or was killed before it could
 log) counts once or never: `killed=True` allows for these, for claims that nobody logged, and for the
@@ -36,7 +37,10 @@ Event = collections.namedtuple(
 DONE = {"completed", "failed", "cancelled"}
 ACCEPTED = {"ok", "stop"}
 OUTCOMES = {"ok", "same", "stop", "notfound", "forbidden", "stale"}
-OTHER_OUTCOMES = {"list": {"ok"}, "final": {"ok"}, "submit": {"ok"}}
+OTHER_OUTCOMES = {"list": {"ok"}, "final": {"ok"}, "submit": {"ok"}, "bell": {"ok"}}
+
+# A write that was done as asked, and its client knows it.
+WRITES = {"submit", "claim", "report", "finish", "release", "cancel", "retry", "delete"}
 
 # One step of the state machine; REACH is what any number of steps can reach without a retry.
 STEP = {
@@ -94,7 +98,7 @@ def check(events, killed=False, limit=20):
     for event in events:
         if event.job != "-":
             jobs[event.job].append(event)
-    for rule in (outcomes, versions, order, once):
+    for rule in (outcomes, versions, order, once, bell):
         faults += [f"{rule.__name__}: {text}" for text in rule(events, killed)]
     for rule in (fresh, present, moves, fencing, torn):
         for job, of_job in jobs.items():
@@ -102,6 +106,11 @@ def check(events, killed=False, limit=20):
             if len(faults) > limit:
                 return faults[:limit] + ["... and more"]
     return faults
+
+
+def acknowledged(events):
+    """How many writes were answered as done."""
+    return sum(1 for e in events if e.verb in WRITES and e.outcome in ACCEPTED)
 
 
 def outcomes(events, killed):
@@ -293,3 +302,11 @@ def once(events, killed):
         for e in events:
             if e.verb == "submit" and e.outcome == "ok" and e.job not in final | deleted:
                 yield f"{e.job} was acknowledged and is not there at the end"
+
+
+def bell(events, killed):
+    for e in events:
+        if e.verb == "bell":
+            told, found = (int(word.partition("=")[2]) for word in e.message.split(","))
+            if found < told:
+                yield f"told of version {told}, and the table was at {found}"

@@ -11,13 +11,15 @@ def patience(requests):
 
 
 def storm_command(
-    table, events, *, program="storm", port=0, clients=64, requests, seed=1, at_most=None
-):
+    table, events, *, program="storm", port=0, clients=64, requests, seed=1, at_most=None,
+    kinds="warm", empty=False,
+):  # fmt: skip
     bound = int(seconds(at_most)) if at_most else patience(requests)
     return [
         str(BUILD / "tests/system" / program),
         *("-d", str(table), "-e", str(events), "-p", str(port), "-c", str(clients)),
-        *("-n", str(requests), "-t", str(bound), "-s", str(seed)),
+        *("-n", str(requests), "-t", str(bound), "-s", str(seed), "-k", kinds),
+        *(["-x"] if empty else []),
     ]
 
 
@@ -36,9 +38,10 @@ class Storm:
     """Clients that go on until they are told to end: what happens to them meanwhile meets them at
     work, however fast the machine is."""
 
-    def __init__(self, table, events, **more):
+    def __init__(self, table, events, *, at_most=90, **more):
+        self.bound = at_most + 30
         self.process = subprocess.Popen(
-            storm_command(table, events, requests=10**6, at_most=90, **more),
+            storm_command(table, events, requests=10**8, at_most=at_most, **more),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -51,7 +54,7 @@ class Storm:
         """The exit code and what they printed, after the rest of the jobs is worked off."""
         if self.running():
             self.process.send_signal(SIGUSR1)
-        text, _ = self.process.communicate(timeout=seconds(120))
+        text, _ = self.process.communicate(timeout=seconds(self.bound))
         return self.process.returncode, text
 
     def __enter__(self):

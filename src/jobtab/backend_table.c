@@ -1,5 +1,5 @@
 /* backend_table.c - the verbs over a table that this process has open. */
-#include "backend.h"
+#include "cli.h"
 #include "need.h"
 
 enum { PAGE = 200, PIECE = 64 * 1024 };
@@ -23,6 +23,16 @@ static int failed(struct backend *backend, int error)
     return backend_exit_code(error);
 }
 
+/* Of a job that cannot be read, its id is said, too: it may be one of many. */
+static int damaged(struct backend *backend, const struct jobtab_id *id)
+{
+    char text[JOBTAB_ID_TEXT];
+
+    jobtab_id_format(id, text);
+    snprintf(backend->why, sizeof backend->why, "job %s: %s", text, jobtab_why());
+    return EXIT_REFUSED;
+}
+
 static char *json_of(const struct jobtab_job *job, const char *params, const char *result)
 {
     size_t size = jobtab_job_json(job, params, result, NULL, 0) + 1;
@@ -37,6 +47,8 @@ static int table_get(struct backend *backend, const struct jobtab_id *id, struct
     struct view got = {0};
     int error = jobtab_get_whole(handle(backend), id, &got.job, &got.params, &got.result);
 
+    if (error == JOBTAB_DAMAGED)
+        return damaged(backend, id);
     if (error != JOBTAB_OK)
         return failed(backend, error);
     got.json = json_of(&got.job, got.params, got.result);
@@ -70,9 +82,23 @@ static int table_next(struct backend *backend, struct view *view, int64_t timeou
     return job.version == view->job.version ? EXIT_FINE : table_get(backend, &id, view);
 }
 
+struct unread {
+    struct backend *backend;
+    size_t n;
+};
+
+static void on_damaged(const struct jobtab_id *id, void *context)
+{
+    struct unread *unread = context;
+
+    cli_complain(damaged(unread->backend, id), "%s", unread->backend->why);
+    unread->n++;
+}
+
 static int table_list(struct backend *backend, const struct jobtab_filter *filter, size_t limit,
                       view_fn *each, void *context)
 {
+    struct unread unread = {.backend = backend};
     struct jobtab_filter from = *filter;
     struct jobtab_id cursor;
     struct jobtab_job *jobs = need(malloc(PAGE * sizeof *jobs));
@@ -80,6 +106,8 @@ static int table_list(struct backend *backend, const struct jobtab_filter *filte
     bool more = true;
     int error = JOBTAB_OK;
 
+    from.damaged = on_damaged;
+    from.context = &unread;
     while (more && (limit == 0 || left > 0)) {
         size_t n = limit == 0 || left > PAGE ? PAGE : left;
 
@@ -96,7 +124,13 @@ static int table_list(struct backend *backend, const struct jobtab_filter *filte
         left -= limit == 0 ? 0 : n;
     }
     free(jobs);
-    return error != JOBTAB_OK ? failed(backend, error) : EXIT_FINE;
+    if (error != JOBTAB_OK)
+        return failed(backend, error);
+    if (!unread.n)
+        return EXIT_FINE;
+    snprintf(backend->why, sizeof backend->why,
+             "%zu records cannot be read, and were left out: run verify", unread.n);
+    return EXIT_REFUSED;
 }
 
 static int table_read(struct backend *backend, const struct jobtab_id *id, enum jobtab_part part,

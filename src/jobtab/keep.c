@@ -35,14 +35,30 @@ static void on_progress(uint64_t done, uint64_t all, void *context)
     show_progress(&((struct verifying *)context)->cli->err, done, all, "records");
 }
 
+/* A table that is damaged where its opening reads it was not opened: that is its fault. */
+static int verify(struct verifying *verifying, uint64_t *records, uint64_t *faults)
+{
+    if (verifying->cli->table != NULL)
+        return jobtab_verify(verifying->cli->table, on_fault, on_progress, verifying, records,
+                             faults);
+    on_fault(jobtab_why(), verifying);
+    *records = 0;
+    *faults = 1;
+    return JOBTAB_OK;
+}
+
 int verify_command(struct cli *cli)
 {
     struct verifying verifying = {.cli = cli, .faults = need(json_array())};
     uint64_t records = 0, faults = 0;
     char figure[SHOW_FIGURE];
-    int error = jobtab_verify(cli->table, on_fault, on_progress, &verifying, &records, &faults);
+    int error = verify(&verifying, &records, &faults);
 
     show_bar_end(&cli->err);
+    if (error == JOBTAB_DAMAGED) { /* pages were, and are told: the records were not looked at */
+        cli_complain(EXIT_REFUSED, "%s", jobtab_why());
+        error = JOBTAB_OK;
+    }
     if (error == JOBTAB_OK && cli->json) {
         char *text = need(json_dumps(verifying.faults, JSON_COMPACT));
         fprintf(cli->out.out, "{\"records\":%" PRIu64 ",\"faults\":%s}\n", records, text);

@@ -362,16 +362,18 @@ static void heed(struct child *child, const struct jobtab_op *op, const char *wh
         log_write(LOG_LEVEL_ERROR, child->name, "%s: %s", what, op->why);
 }
 
-static bool worth_repeating(int result)
+/* The table takes no change at all now: a disk that fails or is full, or damage that awaits repair. */
+static bool worth_repeating(const struct child *child, int result)
 {
-    return result == JOBTAB_SYSTEM || result == JOBTAB_FULL;
+    return result == JOBTAB_SYSTEM || result == JOBTAB_FULL ||
+           (result == JOBTAB_DAMAGED && jobtab_writable(child->site->table) == JOBTAB_DAMAGED);
 }
 
 static void log_written(void *owner, const struct jobtab_op *op)
 {
     struct child *child = owner;
 
-    if (!worth_repeating(op->result))
+    if (!worth_repeating(child, op->result))
         child->log.size = 0;
     heed(child, op, "log");
 }
@@ -380,7 +382,7 @@ static void report_written(void *owner, const struct jobtab_op *op)
 {
     struct child *child = owner;
 
-    if (worth_repeating(op->result) && !child->relay.reported) {
+    if (worth_repeating(child, op->result) && !child->relay.reported) {
         child->relay.newest = child->report;
         child->relay.reported = true;
     }
@@ -400,7 +402,7 @@ static void finish_written(void *owner, const struct jobtab_op *op)
     struct child *child = owner;
     int result = op->result;
 
-    if (worth_repeating(result))
+    if (worth_repeating(child, result))
         return;
     if (result != JOBTAB_OK && !is_lost(result) && result != JOBTAB_BROKEN &&
         child->form != REFUSED) {

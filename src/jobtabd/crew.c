@@ -20,6 +20,7 @@
 #define A_WHILE_MS      10000 /* who lived so long starts with a clean record */
 #define BACKOFF_MS      250   /* doubles with each failure in a row */
 #define BACKOFF_MAX_MS  16000
+#define NO_TABLE_MAX_MS 1000  /* the same when the table is the reason: once the disk is well, it goes on */
 #define READY_MS        30000 /* for a new crew to get to work */
 #define MARGIN_MS       3000  /* beyond kill_after, for a role to end after SIGTERM */
 
@@ -144,6 +145,7 @@ static void fill(struct crew *crew, struct slot *slot, const struct crew_links *
         struct role role = {
             .kind = slot->kind,
             .slot = slot->index,
+            .trial = crew->phase == CREW_COMING,
             .conf = crew->conf,
             .run_id = links->run_id,
             .listeners = slot->kind == ROLE_WORKER ? crew->listeners : NULL,
@@ -267,6 +269,8 @@ static void describe_end(int status, char *text, size_t size)
         const char *name = sigabbrev_np(WTERMSIG(status));
         snprintf(text, size, "was killed by signal %d (SIG%s)", WTERMSIG(status),
                  name ? name : "?");
+    } else if (WEXITSTATUS(status) == ROLE_NO_TABLE) {
+        snprintf(text, size, "left for want of the table");
     } else {
         snprintf(text, size, "exited with code %d", WEXITSTATUS(status));
     }
@@ -293,7 +297,11 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
         return true;
     }
     slot->failures = slot->ready && lived >= A_WHILE_MS ? 1 : slot->failures + 1;
-    slot->fill_at = now + backoff(slot->failures, at_start);
+    int64_t wait = backoff(slot->failures, at_start);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_NO_TABLE && wait > NO_TABLE_MAX_MS) {
+        wait = NO_TABLE_MAX_MS;
+    }
+    slot->fill_at = now + wait;
     if (crew->phase == CREW_COMING) {
         log_error("%s (process %d) %s at its start", name, (int)pid, end);
     } else if (slot->fill_at == now) {

@@ -4,7 +4,8 @@
  *        readers' slots; in small transactions with pauses while there is more, so that a
  *        million jobs which expire at once leave the table to those who submit. Then sleep
  *        until the next thing is due, the table has changed, or a second is over: no event tells
- *        of a process's death.
+ *        of a process's death. A table that is in doubt is verified by the next sweep, so that it
+ *        does not stay so until somebody writes; one that refuses it is asked again every second.
  * Ends:  QUIT and TERM alike, at once: nothing is under way between two sweeps.
  * Crash: nothing is lost; another keeper does what is due. Runners and workers go on.
  */
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@ struct keeper {
     struct role *role;
     struct jobtab *table;
     int bell;
+    char told[JOBTAB_WHY_MAX];  /* why the last sweep failed; "": it did not */
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
     int64_t told_at, remembered_at;
     size_t n_running;
@@ -99,6 +102,18 @@ static void tell(struct keeper *keeper, const struct jobtab_swept *swept, int64_
     keeper->told_at = now;
 }
 
+/* Once, however long it lasts: the disk may have to be bad for hours, and have the log on it. */
+static void tell_error(struct keeper *keeper, const char *why)
+{
+    if (strcmp(keeper->told, why) == 0)
+        return;
+    if (why[0] != '\0')
+        log_error("sweeping: %s", why);
+    else
+        log_notice("the table is written again");
+    snprintf(keeper->told, sizeof keeper->told, "%s", why);
+}
+
 /* Returns how long to sleep, in ms, or -1 when the table is broken. */
 static int sweep(struct keeper *keeper)
 {
@@ -108,9 +123,11 @@ static int sweep(struct keeper *keeper)
     remember_running(keeper, begun);
     int error = jobtab_sweep(keeper->table, BUDGET, &swept);
     if (error != JOBTAB_OK) {
-        log_error("sweeping: %s", jobtab_why());
+        tell_error(keeper, jobtab_why());
         return error == JOBTAB_BROKEN ? -1 : HEARTBEAT;
     }
+    if (keeper->told[0] != '\0')
+        tell_error(keeper, "");
     int64_t now = watch_clock();
     tell(keeper, &swept, now);
 
@@ -145,7 +162,7 @@ int keeper_main(struct role *role)
     keeper.role = role;
     if (conf_open_table(role->conf, &keeper.table) != JOBTAB_OK) {
         log_error("table %s: %s", role->conf->table.dir, jobtab_why());
-        return EXIT_FAILURE;
+        return ROLE_NO_TABLE;
     }
     if (bell_thread_start(keeper.table, BELL_GAP, &keeper.bell) < 0) {
         log_error("keeper: %s", strerror(errno));
@@ -160,5 +177,5 @@ int keeper_main(struct role *role)
         sleep_for(&keeper, pause);
     }
     /* The table stays open: the bell's thread is inside a call. The kernel closes it. */
-    return pause < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return pause < 0 ? ROLE_NO_TABLE : EXIT_SUCCESS;
 }

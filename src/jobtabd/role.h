@@ -26,9 +26,14 @@ enum role_stop {
     ROLE_TERM, /* SIGTERM, or the master died: stop now, hand jobs back */
 };
 
+/* Exit code of a role that the table keeps from its work, and not a fault of its own: it cannot be opened
+ * now, or a commit failed. Another one is started soon, and goes on being started. */
+#define ROLE_NO_TABLE 10
+
 struct role {
     enum role_kind kind;
     int slot;                /* 0, 1, ... among its kind */
+    bool trial;              /* others serve still: it fails rather than wait for anything */
     const struct conf *conf; /* the master's copy; read only */
     const char *run_id;      /* of this life of the master: JOBTAB_OWNER of all job children */
     const int *listeners;    /* worker: one for each conf->listens, in its order, non-blocking */

@@ -5,7 +5,8 @@
  *        stop those that are cancelled or over their time, record how they ended. All that a
  *        turn has to write is one batch; the next is written while the loop goes on.
  * Ends:  QUIT lets children end; TERM, or the master's death, tells them to stop and hands their
- *        jobs back. A table that is broken for this process ends it at once.
+ *        jobs back. A commit that failed ends it at once, and its children with it; what a disk that
+ *        is full or failing refuses is tried again every second.
  * Crash: the kernel kills its children; the keeper sees the owners gone, and their jobs go
  *        back to pending.
  */
@@ -63,7 +64,7 @@ struct runner {
     int64_t write_at; /* not before: the table failed */
     int64_t looked_at, look_at;
     bool look_for_work;
-    bool broken;
+    bool broken, no_table; /* it must leave, and the table is why */
 };
 
 /* ------------------------------------------------------------------- claiming */
@@ -260,7 +261,7 @@ static void batch_done(struct watch *watch, uint32_t events)
         return;
     log_error("writing to the table: %s", why);
     if (error == JOBTAB_BROKEN)
-        runner->broken = true;
+        runner->broken = runner->no_table = true;
     runner->write_at = watch_clock() + AFTER_ERROR;
     runner->look_for_work = true;
 }
@@ -346,6 +347,7 @@ static int open_site(struct runner *runner)
     if (conf_open_table(conf, &site->table) != JOBTAB_OK ||
         jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
         log_error("table %s: %s", conf->table.dir, jobtab_why());
+        runner->no_table = true;
         return -1;
     }
     site->result_max = stat.options.result_max;
@@ -433,7 +435,7 @@ int runner_main(struct role *role)
     signal(SIGPIPE, SIG_IGN);
     runner.role = role;
     if (open_site(&runner) < 0)
-        return EXIT_FAILURE;
+        return runner.no_table ? ROLE_NO_TABLE : EXIT_FAILURE;
     if (open_kinds(&runner) < 0 || open_events(&runner) < 0) {
         log_error("runner: %s", strerror(errno));
         return EXIT_FAILURE;
@@ -452,5 +454,5 @@ int runner_main(struct role *role)
     free(runner.children);
     free(runner.kinds);
     /* The table stays open: the threads may be inside a call. The kernel closes it. */
-    return runner.broken ? EXIT_FAILURE : EXIT_SUCCESS;
+    return runner.no_table ? ROLE_NO_TABLE : runner.broken ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,17 +1,19 @@
 /* worker.c - serves HTTP.
- * Born:  forked by the master with its listeners; opens the table itself, makes the event loop and
- *        the table thread, then says that it is ready.
+ * Born:  forked by the master with its listeners; makes the event loop, opens the table itself,
+ *        starts the table thread, then says that it is ready. While the table cannot be opened, for a
+ *        disk that is full or fails, it answers 503 and tries again.
  * Loop:  reads are answered inline from a snapshot; changes go to the table thread (writer.h) and
  *        are answered after their commit. The loop never waits for the disk or a lock.
  * Ends:  QUIT: takes no new connection and leaves when the last one has closed, or after
  *        shutdown_timeout. TERM, or the master's death: refuses changes, answers for those that
  *        commit within a second, and leaves.
  * Crash: loses no job: it keeps none. Whoever got no answer can ask again. A table that is broken
- *        for this process (a commit with unknown outcome) makes it leave with an error, so that
- *        a new worker opens it afresh.
+ *        for this process (a commit with unknown outcome) makes it leave, so that a new worker opens
+ *        it afresh. A page of the table that cannot be read ends it with SIGBUS.
  */
 #include <errno.h>
 #include <h2o.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #include "tls.h"
 
 #define TERM_GRACE 1000 /* ms */
+#define TRY_EVERY  1000 /* ms between two attempts to open the table */
 
 struct worker {
     struct role *role;
@@ -33,6 +36,8 @@ struct worker {
     struct server *server;
     enum role_stop stop;
     int64_t deadline; /* of the stop, on the monotonic clock */
+    int64_t try_at;   /* when to open the table, on the same; as long as there is none */
+    char why[JOBTAB_WHY_MAX];
 };
 
 static void stop(struct worker *worker, enum role_stop how)
@@ -83,23 +88,60 @@ static bool stopped(const struct worker *worker)
                                      : server_changes(worker->server) == 0;
 }
 
+/* A disk that is full or fails may get well. Anything else stays until somebody changes it. */
+static bool may_pass(int error)
+{
+    return error == JOBTAB_SYSTEM || error == JOBTAB_FULL || error == JOBTAB_DAMAGED ||
+           error == JOBTAB_BROKEN;
+}
+
+/* Open the table, if it is time to. While it cannot be opened there is nothing to serve, and everyone is
+ * told so rather than kept waiting: the loop may stand still for the attempt. False: it never will
+ * be, or somebody else is there to serve meanwhile. */
+static bool try_table(struct worker *worker)
+{
+    int64_t now = server_now();
+
+    if (worker->table != NULL || now < worker->try_at)
+        return true;
+    int error = conf_open_table(worker->role->conf, &worker->table);
+    if (error == JOBTAB_OK) {
+        if (server_serve(worker->server, worker->table) != 0)
+            return false;
+        role_ready(worker->role);
+        return true;
+    }
+    worker->table = NULL;
+    worker->try_at = now + TRY_EVERY;
+    if (strcmp(worker->why, jobtab_why()) != 0) {
+        log_error("table: %s", jobtab_why());
+        snprintf(worker->why, sizeof(worker->why), "%s", jobtab_why());
+        server_excuse(worker->server, worker->why);
+    }
+    return may_pass(error) && !worker->role->trial;
+}
+
 static int run(struct worker *worker)
 {
     int wait = 0;
 
     while (!stopped(worker)) {
         /* The loop waits first, and what it brought then reads from one snapshot. */
-        jobtab_hold(worker->table);
+        if (worker->table != NULL)
+            jobtab_hold(worker->table);
         if (h2o_evloop_run(worker->loop, wait) != 0 && errno != EINTR) {
             log_error("event loop: %s", strerror(errno));
             return 1;
         }
-        jobtab_rest(worker->table);
+        if (worker->table != NULL)
+            jobtab_rest(worker->table);
         wait = server_turn(worker->server);
         if (server_broken(worker->server))
             stop(worker, ROLE_TERM);
+        if (worker->table == NULL && !try_table(worker))
+            return 1;
     }
-    return server_broken(worker->server) ? 1 : 0;
+    return server_broken(worker->server) ? ROLE_NO_TABLE : 0;
 }
 
 int worker_main(struct role *role)
@@ -115,19 +157,13 @@ int worker_main(struct role *role)
         log_error("tls: %s", why);
         return 1;
     }
-    if (conf_open_table(role->conf, &worker.table) != JOBTAB_OK) {
-        log_error("table: %s", jobtab_why());
-        return 1;
-    }
     worker.loop = h2o_evloop_create();
-    worker.server = server_open(worker.loop, role->conf, role->listeners, worker.tls,
-                                worker.table);
+    worker.server = server_open(worker.loop, role->conf, role->listeners, worker.tls);
     if (worker.server == NULL)
         return 1;
     worker.wake = watch(&worker, role->wake);
     worker.lifeline = watch(&worker, role->lifeline);
-    role_ready(role);
-    code = run(&worker);
+    code = try_table(&worker) ? run(&worker) : ROLE_NO_TABLE;
     if (!server_leave(worker.server))
         _exit(code); /* the table thread waits for a lock or the disk, and may for ever */
     jobtab_close(worker.table);

@@ -31,5 +31,7 @@ int jobtab_backup(struct jobtab *table, const char *dir)
         rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", to);
     unlink(from);
     rmdir(part);
-    return rc ? rc : sync_path(dir); /* the new name, too */
+    if (!rc)
+        rc = sync_path(dir); /* the new name, too, and the directory's own */
+    return rc ? rc : sync_parent(dir);
 }

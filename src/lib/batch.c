@@ -88,7 +88,7 @@ void batch_put(struct edit *edit, const struct batch *batch, uint64_t epoch)
                   (struct slice){.data = image, .size = size});
 }
 
-/* ----------------------------------------------------------------------- heal */
+/* ----------------------------------------------------------------------- read */
 
 struct reader {
     const char *at, *end;
@@ -102,6 +102,44 @@ static bool take(struct reader *reader, void *field, size_t size)
     reader->at += size;
     return true;
 }
+
+/* The next entry and its outcomes; false at the end, or with *cut where the record is cut short. */
+static bool take_entry(struct reader *reader, struct entry *entry, struct slice *outcomes, bool *cut)
+{
+    if (reader->at == reader->end)
+        return false;
+    *cut = !take(reader, entry, sizeof *entry) ||
+           entry->size > (size_t)(reader->end - reader->at) ||
+           entry->size < entry->n * sizeof(struct outcome);
+    if (*cut)
+        return false;
+    *outcomes = (struct slice){.data = reader->at, .size = entry->size};
+    reader->at += entry->size;
+    return true;
+}
+
+static int cut_short(void)
+{
+    return fail(JOBTAB_DAMAGED, "the record of the last batch is cut short");
+}
+
+int batch_check(struct slice image)
+{
+    struct slice record, outcomes;
+    struct entry entry;
+    uint64_t epoch;
+    bool cut = false;
+
+    int rc = batch_decode(image, &epoch, &record);
+    if (rc)
+        return rc;
+    struct reader reader = {.at = record.data, .end = (const char *)record.data + record.size};
+    while (take_entry(&reader, &entry, &outcomes, &cut))
+        continue;
+    return cut ? cut_short() : JOBTAB_OK;
+}
+
+/* ----------------------------------------------------------------------- heal */
 
 /* Build one answer anew. What the words were is lost, but for what its code says. */
 static bool rebuild(struct edit *edit, struct reader *reader, struct jobtab_op *op,
@@ -148,20 +186,18 @@ static int settle_all(struct edit *edit, struct queue *queue, struct slice recor
 {
     struct reader reader = {.at = record.data, .end = (const char *)record.data + record.size};
     struct slot *slots[QUEUE_SLOTS];
+    struct slice outcomes;
     struct entry entry;
+    bool cut = false;
 
     size_t n = queue_collect(queue, slots);
-    while (take(&reader, &entry, sizeof entry)) {
-        struct slice outcomes = {.data = reader.at, .size = entry.size};
-        if (entry.size > (size_t)(reader.end - reader.at))
-            return fail(JOBTAB_DAMAGED, "the record of the last batch is cut short");
-        reader.at += entry.size;
+    while (take_entry(&reader, &entry, &outcomes, &cut)) {
         for (size_t i = 0; i < n; i++)
             if (slots[i]->ticket == entry.ticket && slots[i]->n == entry.n &&
                 !settle(edit, queue, outcomes, slots[i]))
                 return fail(JOBTAB_DAMAGED, "the record of the last batch does not fit its requests");
     }
-    return JOBTAB_OK;
+    return cut ? cut_short() : JOBTAB_OK;
 }
 
 int batch_heal(struct edit *edit, struct queue *queue)

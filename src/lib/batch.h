@@ -27,6 +27,9 @@ void batch_add(struct batch *batch, const struct slot *slot, const struct jobtab
 /* Into the transaction, if there is anything. */
 void batch_put(struct edit *edit, const struct batch *batch, uint64_t epoch);
 
+/* Is what batch_put left sound? JOBTAB_DAMAGED, JOBTAB_SCHEMA. */
+int batch_check(struct slice image);
+
 /* The leader before died: make sure that all it committed is on disk, and post the answers it owed. The
  * edit has just begun. */
 int batch_heal(struct edit *edit, struct queue *queue);

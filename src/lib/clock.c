@@ -3,6 +3,7 @@
 
 #include "jobtab.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -80,36 +81,84 @@ bool boot_same(const struct boot *a, const struct boot *b)
     return a->high == b->high && a->low == b->low;
 }
 
-/* State and start time of a process as /proc has them; false when there is none. */
-static bool read_process(int32_t pid, char *state, uint64_t *start)
-{
-    char path[32], text[1024];
+/* What /proc has on a process or a thread, by its number. */
+struct stat_line {
+    char state;
+    uint64_t ticks; /* of processor time, in user and in system mode */
+    uint64_t start; /* in ticks, too */
+};
 
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+enum stat_field { FIELD_STATE = 3, FIELD_UTIME = 14, FIELD_STIME = 15, FIELD_START = 22 };
+
+static bool read_stat(const char *path, struct stat_line *line)
+{
+    char text[1024];
+
     if (!read_small(path, text, sizeof text))
         return false;
     /* The name, field 2, may hold anything: fields are counted from its closing parenthesis. */
     char *field = strrchr(text, ')');
     if (!field || field[1] != ' ')
         return false;
-    field += 2; /* at field 3 */
-    *state = *field;
-    for (int n = 3; n < 22; n++) {
+    field += 2;
+    *line = (struct stat_line){.state = *field};
+    for (int n = FIELD_STATE; n < FIELD_START; n++) {
+        if (n == FIELD_UTIME || n == FIELD_STIME)
+            line->ticks += strtoull(field, NULL, 10);
         field = strchr(field, ' ');
         if (!field)
             return false;
         field++;
     }
-    *start = strtoull(field, NULL, 10);
+    line->start = strtoull(field, NULL, 10);
     return true;
+}
+
+/* False when there is none, or it is dead. */
+static bool read_process(int32_t pid, struct stat_line *line)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    return read_stat(path, line) && line->state != 'Z' && line->state != 'X';
 }
 
 uint64_t process_start(int32_t pid)
 {
-    uint64_t start;
-    char state;
+    struct stat_line line;
 
-    return read_process(pid, &state, &start) && state != 'Z' && state != 'X' ? start : 0;
+    return read_process(pid, &line) ? line.start : 0;
+}
+
+static bool is_stopped(char state)
+{
+    return state == 'T' || state == 't';
+}
+
+bool process_look(int32_t pid, struct process_look *look)
+{
+    struct stat_line line;
+    struct dirent *entry;
+    char path[64];
+
+    if (!read_process(pid, &line))
+        return false;
+    *look = (struct process_look){.start_time = line.start,
+                                  .cpu = line.ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK),
+                                  .stopped = true};
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *threads = opendir(path);
+    if (!threads)
+        return false;
+    while ((entry = readdir(threads)) != NULL) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/stat", pid, entry->d_name);
+        if (entry->d_name[0] == '.' || !read_stat(path, &line) || line.state == 'Z')
+            continue;
+        look->stopped = look->stopped && is_stopped(line.state);
+        look->busy = look->busy || line.state == 'R' || line.state == 'D';
+    }
+    closedir(threads);
+    return true;
 }
 
 int32_t process_of(int32_t thread)
@@ -123,10 +172,9 @@ int32_t process_of(int32_t thread)
 
 bool thread_stopped(int32_t thread)
 {
-    uint64_t began;
-    char state;
+    struct stat_line line;
 
-    return read_process(thread, &state, &began) && (state == 'T' || state == 't');
+    return read_process(thread, &line) && is_stopped(line.state);
 }
 
 /* The pid in a page that the kernel hands to a child zeroed; NULL where it cannot. */

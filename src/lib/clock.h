@@ -29,6 +29,16 @@ int32_t process_of(int32_t thread);
 /* That thread was stopped, by a signal or a debugger. */
 bool thread_stopped(int32_t thread);
 
+/* What a process does at this moment, all its threads together. */
+struct process_look {
+    uint64_t start_time;
+    uint64_t cpu; /* ms of processor time that it has had, in steps of the kernel's tick */
+    bool stopped; /* every thread of it is */
+    bool busy;    /* a thread runs, or waits for a disk */
+};
+/* False when there is none, or it is dead. */
+bool process_look(int32_t pid, struct process_look *look);
+
 uint64_t random_u64(void);
 
 #endif

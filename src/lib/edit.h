@@ -38,6 +38,7 @@ struct edit {
     uint8_t run[EDIT_RUN][EDIT_CHANGE]; /* the newest changes, not yet in the feed */
     uint32_t n_run;
     const struct jobtab_owner *self; /* for whom: owner of what it claims */
+    uint64_t added; /* bytes that its submits may have the file grow by */
     bool changed;
     bool repeated; /* an old change is acknowledged as durable once more: the commit makes sure */
 };

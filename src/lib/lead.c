@@ -11,6 +11,7 @@
 #include "lead.h"
 
 #include "batch.h"
+#include "doubt.h"
 #include "error.h"
 #include "mutant.h"
 #include "parcel.h"
@@ -27,11 +28,15 @@ static int begin(struct jobtab *table, struct edit *edit)
     struct queue *queue = queue_of(table);
     int rc = edit_begin(table, edit);
 
-    if (!rc && queue->heal) {
+    if (rc)
+        return rc;
+    rc = doubt_settle(table, edit->txn);
+    if (!rc && queue->heal)
         rc = batch_heal(edit, queue);
-        if (rc)
-            edit_drop(edit);
-    }
+    if (rc == JOBTAB_BROKEN)
+        doubt_raise(table);
+    if (rc)
+        edit_drop(edit);
     return rc;
 }
 
@@ -119,8 +124,9 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
     int rc = begin(call->table, &edit);
 
     *answered = 0;
+    /* Out of the line before the lead is given up: another leader would do what was refused here. */
     if (rc)
-        return rc;
+        return mutant(MUTANT_LATE_WITHDRAWAL) || queue_withdraw(call->slot) ? rc : accept(call);
     edit.self = &call->table->self;
     if (call->work)
         rc = call->work(&edit, call->context);
@@ -132,7 +138,11 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
         *answered = apply_slots(&edit, slots);
     if (mutant(MUTANT_EARLY_ANSWER))
         answer_early(slots, answered);
-    return edit_commit(&edit);
+    rc = edit_commit(&edit);
+    /* Before anyone hears of it, nobody can write to the table any more as if nothing had been. */
+    if (rc == JOBTAB_BROKEN)
+        doubt_raise(call->table);
+    return rc;
 }
 
 static int lead(const struct call *call)

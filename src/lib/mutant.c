@@ -9,7 +9,8 @@ static const char *const names[MUTANTS] = {
     [MUTANT_EARLY_ANSWER] = "early-answer",     [MUTANT_EARLY_BELL] = "early-bell",
     [MUTANT_NO_SYNC] = "no-sync",               [MUTANT_NO_FENCING] = "no-fencing",
     [MUTANT_NO_BATCH_CHECK] = "no-batch-check", [MUTANT_NO_INDEX] = "no-index",
-    [MUTANT_STALE_READS] = "stale-reads",
+    [MUTANT_IGNORE_ERROR] = "ignore-error",     [MUTANT_STALE_READS] = "stale-reads",
+    [MUTANT_NO_STICKING] = "no-sticking",       [MUTANT_LATE_WITHDRAWAL] = "late-withdrawal",
 };
 
 /* A name that is none would make a control that passes for the wrong reason. */

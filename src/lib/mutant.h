@@ -15,7 +15,10 @@ enum mutant {
     MUTANT_NO_FENCING,     /* a token is not looked at */
     MUTANT_NO_BATCH_CHECK, /* what a dead leader had committed is done once more */
     MUTANT_NO_INDEX,       /* a changed job stays in the index of its old state */
+    MUTANT_IGNORE_ERROR,   /* a commit that failed is acknowledged */
     MUTANT_STALE_READS,    /* a held snapshot is not renewed */
+    MUTANT_NO_STICKING,    /* a cursor that gets no memory looks like an empty database */
+    MUTANT_LATE_WITHDRAWAL, /* who cannot begin to lead stays in the line while it gives up the lead */
     MUTANTS
 };
 

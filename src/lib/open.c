@@ -4,8 +4,10 @@
  * and policies that this opener brings, the shared file. The lock is the kernel's and dies with its
  * holder, so an opener killed at any instruction leaves the next one a sound table.
  */
+#include "doubt.h"
 #include "error.h"
 #include "lead.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,8 +78,11 @@ static int make_directory(const char *dir)
         if (was != '/' && was != '\0')
             continue;
         *p = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        int rc = mkdir(path, 0700);
+        if (rc < 0 && errno != EEXIST)
             return fail_errno(JOBTAB_SYSTEM, errno, "cannot make directory %s", path);
+        if (rc == 0 && (rc = sync_parent(path)))
+            return rc;
         if (!was)
             return JOBTAB_OK;
         *p = was;
@@ -138,7 +143,7 @@ static struct jobtab_options merge(const struct jobtab_options *asked,
     };
 }
 
-static int check_options(const struct jobtab_options *options)
+int options_check(const struct jobtab_options *options)
 {
     if (!options)
         return JOBTAB_OK;
@@ -146,8 +151,8 @@ static int check_options(const struct jobtab_options *options)
         return fail(JOBTAB_INVALID, "map_size: it is below 1 MiB");
     if (options->high_water > 95)
         return fail(JOBTAB_INVALID, "high_water: %u is above 95 percent", options->high_water);
-    if (options->retention < 0)
-        return fail(JOBTAB_INVALID, "retention: it is negative");
+    if (options->retention < 0 || options->retention > JOBTAB_DURATION_MAX)
+        return fail(JOBTAB_INVALID, "retention: %s", NOT_A_DURATION);
     if (options->max_readers > 32766)
         return fail(JOBTAB_INVALID, "max_readers: %u is above 32766", options->max_readers);
     for (size_t i = 0; i < options->n_policies; i++) {
@@ -155,9 +160,10 @@ static int check_options(const struct jobtab_options *options)
         int rc = table_check_kind(policy->kind);
         if (rc)
             return rc;
-        if (policy->backoff < 0 || policy->timeout < 0)
-            return fail(JOBTAB_INVALID, "%s of kind %s: it is negative",
-                        policy->backoff < 0 ? "backoff" : "timeout", policy->kind);
+        bool backoff = policy->backoff >= 0 && policy->backoff <= JOBTAB_DURATION_MAX;
+        if (!backoff || policy->timeout < 0 || policy->timeout > JOBTAB_DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s of kind %s: %s", backoff ? "timeout" : "backoff",
+                        policy->kind, NOT_A_DURATION);
     }
     return JOBTAB_OK;
 }
@@ -211,7 +217,8 @@ static int settle_work(struct edit *edit, void *context)
     return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
 }
 
-/* Look first: an opener that brings nothing new waits for no writer. */
+/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file whose name
+ * is on disk: an opener that finds none may come after one that was killed before it had seen to that. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;
@@ -221,13 +228,17 @@ static int settle_table(struct jobtab *table, const struct jobtab_options *asked
     int rc = store_read(table->store, &txn);
     if (rc)
         return rc;
-    if (store_get(txn, STORE_META, text_slice("schema"), &schema) &&
-        !same_bytes(txn, text_slice("schema"), text_slice(SCHEMA)))
+    bool has_schema = store_get(txn, STORE_META, text_slice("schema"), &schema);
+    if (has_schema && !same_bytes(txn, text_slice("schema"), text_slice(SCHEMA)))
         rc = fail(JOBTAB_SCHEMA, "the table in %s has schema %.*s; this library knows %s",
                   table->dir, (int)schema.size, (const char *)schema.data, SCHEMA);
     if (!rc)
         rc = settle_all(txn, asked, false, &any);
     store_end(txn);
+    if (!rc && !has_schema)
+        rc = sync_path(table->dir);
+    if (!rc && !has_schema)
+        rc = sync_parent(table->dir);
     return rc || !any ? rc : lead_work(table, settle_work, (void *)(uintptr_t)asked);
 }
 
@@ -263,7 +274,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     int lock = -1;
 
     fail_clear();
-    int rc = check_options(options);
+    int rc = options_check(options);
     if (rc)
         return rc;
     bool must_exist = options && options->must_exist;
@@ -305,6 +316,8 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     }
     if (!rc)
         rc = shared_open(dir, &table->shared, &table->use);
+    if (!rc && !store_synced(table->store))
+        doubt_raise(table);
     if (!rc)
         rc = settle_table(table, options);
     if (!rc)
@@ -314,7 +327,7 @@ int jobtab_open(const char *dir, const struct jobtab_options *options, struct jo
     if (rc) {
         delist(table);
         free_table(table, false);
-        return rc;
+        return rc == JOBTAB_BROKEN ? JOBTAB_SYSTEM : rc; /* closed it is: the next open looks anew */
     }
     *result = table;
     return JOBTAB_OK;

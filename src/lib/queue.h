@@ -98,7 +98,7 @@ struct queue {
     struct large_room large[QUEUE_LARGE];
 };
 
-/* The file is all zero; the caller holds the open lock. */
+/* All is zero but the rooms, which hold anything; the caller holds the open lock. */
 void queue_make(struct queue *queue);
 
 /* ---------------------------------------------------------------- of a caller */

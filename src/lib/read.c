@@ -243,24 +243,23 @@ static int scan(struct store_txn *txn, const struct jobtab_filter *filter,
     struct slice key, value;
     struct record record;
     size_t looked = 0;
-    int rc = JOBTAB_OK;
 
     struct store_cursor *cursor = store_cursor(txn, db);
     bool found = first_entry(cursor, filter, &key, &value);
-    for (; found && *n < max && looked < SCAN_MAX && !rc; looked++) {
-        if (!key_id_of(key, sizeof last->bytes, last)) {
-            rc = fail(JOBTAB_DAMAGED, "a key of `%s` is no id", db == STORE_JOBS ? "jobs" : "running");
-            break;
+    for (; found && *n < max && looked < SCAN_MAX; looked++) {
+        if (key_id_of(key, sizeof last->bytes, last)) { /* a key that is no id is nobody's */
+            int rc = db == STORE_JOBS ? table_decode(txn, last, value, &record, NULL)
+                                      : table_load(txn, last, &record, NULL);
+            if (!rc && wanted(filter, &record.job))
+                jobs[(*n)++] = record.job;
+            else if (rc && filter->damaged)
+                filter->damaged(last, filter->context);
         }
-        rc = db == STORE_JOBS ? table_decode(txn, last, value, &record, NULL)
-                              : table_load(txn, last, &record, NULL);
-        if (!rc && wanted(filter, &record.job))
-            jobs[(*n)++] = record.job;
         found = next_entry(cursor, filter, &key, &value);
     }
     *more = found;
     store_cursor_end(cursor);
-    return rc ? rc : store_error(txn);
+    return store_error(txn);
 }
 
 int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct jobtab_job *jobs,
@@ -281,8 +280,12 @@ int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct
         return rc;
     rc = scan(txn, filter ? filter : &all, jobs, max, &count, &last, &rest);
     store_end(txn);
-    if (rc)
+    if (rc == JOBTAB_DAMAGED && count > 0) {
+        rest = true; /* what came before the damage is a page; the next call says what is wrong */
+        fail_clear();
+    } else if (rc) {
         return rc;
+    }
     *n = count;
     *more = rest;
     if (rest && cursor)

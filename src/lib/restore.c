@@ -297,7 +297,7 @@ int do_restore(struct edit *edit, struct jobtab_op *op)
     if (!rc)
         rc = check_size("result", restore->result_size, edit->settings.result_max);
     if (!rc)
-        rc = make_room(edit, false);
+        rc = make_room(edit, restore->params_size + restore->result_size + restore->log_size, false);
     if (!rc)
         rc = edit_policy(edit, job->kind, &policy);
     if (rc || restore->check_only)

@@ -44,13 +44,21 @@ static int make(const char *path, int fd, struct shared *shared, const struct bo
         return errno == EWOULDBLOCK
                    ? fail(JOBTAB_SCHEMA, "%s is in use by another version of this library", path)
                    : fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
-    memset(shared, 0, sizeof *shared);
+    /* The rooms stay as they are: each is filled before anybody looks at it. */
+    memset(shared, 0, offsetof(struct shared, queue.small));
     queue_make(&shared->queue);
     shared->boot = *boot;
     shared->device = file->st_dev;
     shared->inode = file->st_ino;
     shared->magic = SHARED_MAGIC;
     return JOBTAB_OK;
+}
+
+/* Nobody has the table open: it may have been repaired, or replaced by a backup. */
+static void doubt_anew(struct doubt *doubt)
+{
+    doubt->refused_at = 0;
+    atomic_store(&doubt->state, DOUBT_OPEN);
 }
 
 int shared_open(const char *dir, struct shared **result, int *use)
@@ -68,6 +76,9 @@ int shared_open(const char *dir, struct shared **result, int *use)
     int rc = map(path, fd, &file, &shared);
     if (!rc && !is_ours(shared, &boot, &file))
         rc = make(path, fd, shared, &boot, &file);
+    else if (!rc && atomic_load(&shared->doubt.state) == DOUBT_DAMAGED &&
+             flock(fd, LOCK_EX | LOCK_NB) == 0)
+        doubt_anew(&shared->doubt);
     if (!rc && flock(fd, LOCK_SH) < 0)
         rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
     if (rc) {

@@ -1,4 +1,5 @@
-/* shared.h - the small file beside the store that all who have the table open map: bell and queue.
+/* shared.h - the small file beside the store that all who have the table open map: bell, queue and
+ * doubt.
  *
  * Born:  by the first to open the table after a boot, or a copy of it, from nothing.
  * Life:  words that processes change in each other's sight. Nothing in it is needed to read the
@@ -12,6 +13,20 @@
 #include "clock.h"
 #include "queue.h"
 
+enum doubt_state {
+    DOUBT_NONE,
+    DOUBT_OPEN,    /* to be verified before anything is written */
+    DOUBT_DAMAGED, /* it was, and is not sound */
+};
+
+/* See doubt.h. All but the state is the leader's. */
+struct doubt {
+    _Atomic uint32_t state;
+    int32_t code;       /* why nothing can be written */
+    int64_t refused_at; /* boot clock: when that was last found; 0: nobody has looked */
+    char why[JOBTAB_WHY_MAX];
+};
+
 struct shared {
     uint32_t magic; /* of this layout; written last */
     uint32_t unused;
@@ -20,6 +35,7 @@ struct shared {
     char pad[24];
     struct bell bell;
     struct queue queue;
+    struct doubt doubt;
 };
 
 /* Map the file of the table in `dir`, making it anew if there is none, or if it is of an earlier boot or

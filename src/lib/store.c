@@ -3,7 +3,8 @@
  * Life: opened by one process for itself, under the open lock (see open.c). The environment holds a
  * pool of reset reading transactions, so that a read costs a renewal and no slot search. A commit
  * whose outcome is unknown (an I/O error, a full disk) breaks the store for this process:
- * every later call is refused until it is opened again, since LMDB would go on acknowledging.
+ * every later call is refused until it is opened again, since LMDB would go on acknowledging. What such a
+ * commit left in the file is put right by store_settle, in another process or after opening again.
  *
  * The gate: reading and writing transactions hold it shared; adopting a map that another process
  * has grown needs a moment without any transaction, and takes it alone.
@@ -14,29 +15,42 @@
  */
 #include "store.h"
 
+#include "clock.h"
 #include "error.h"
 #include "mutant.h"
+#include "store_pages.h"
 #include "sync.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define POOL_SIZE 64
 #define DEFAULT_MAP (UINT64_C(1) << 30)
 #define META_PAGES  2
 #define FREE_LIST   0 /* LMDB's handle of the database that lists free pages */
+#define PAGE_HEADER 16 /* of a meta page: its number and kind; what follows is a copy of the other's */
+
+/* Blocks that are taken at once when the file grows. */
+#define ROOM_STEP (UINT64_C(1) << 20)
+#define READ_STEP (1 << 20) /* bytes that are read at once to see whether they can be */
 
 /* The size that LMDB gives its lock file: a header and a cache line for each reader. */
 #define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
 
 const char store_file[] = "data.mdb";
+
+/* What it is called until it is whole. */
+static const char new_file[] = "data.new";
 
 static const char *const names[STORE_DBS] = {
     [STORE_JOBS] = "jobs",       [STORE_PAYLOAD] = "payload", [STORE_PENDING] = "pending",
@@ -48,7 +62,8 @@ struct store_txn {
     struct store *store;
     MDB_txn *lmdb;
     size_t id; /* of a held one: the commit that it shows */
-    int error; /* sticks */
+    int error; /* sticks, and so do its words: what comes after it may find less than there is */
+    char why[JOBTAB_WHY_MAX];
     bool writes;
     bool dirty; /* something was put or deleted */
 };
@@ -64,6 +79,8 @@ struct store {
     pthread_rwlock_t gate;
     struct store_txn *_Atomic pool[POOL_SIZE]; /* NULL: nothing there */
     atomic_bool broken;
+    bool synced;   /* what stood in the file when it was opened is on disk */
+    uint64_t room; /* of the writer: bytes from the file's beginning that have their blocks */
 };
 
 /* What this thread holds. */
@@ -82,8 +99,8 @@ static int translate(int rc, const char *what)
     case MDB_MAP_FULL:
         return fail(JOBTAB_FULL, "%s: the map is full", what);
     case MDB_VERSION_MISMATCH:
-    case MDB_INVALID:
         return fail(JOBTAB_SCHEMA, "%s: %s", what, mdb_strerror(rc));
+    case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_BAD_VALSIZE:
@@ -101,26 +118,46 @@ static int broken(void)
     return fail(JOBTAB_BROKEN, "an earlier commit failed with its outcome unknown");
 }
 
+/* Blocks for bytes of a file, whether its end is before them or not. 0 or an errno. A file system that
+ * knows no such thing has nothing to promise. */
+static int take_blocks(int fd, uint64_t from, uint64_t to)
+{
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0)
+        return 0;
+    return errno == EOPNOTSUPP ? 0 : errno;
+}
+
 /* ---------------------------------------------------------------- open, close */
 
-/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its
- * room before. Only when there is none, since closing a descriptor of one in use would drop
- * this process's locks on it. */
+/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its room
+ * before, also to one that has holes (made by LMDB's own tools, or copied). Not beyond its end: others
+ * may have it mapped as it is. Never while this process has the environment open, since closing a
+ * descriptor drops all of the process's locks on the file. */
 static int make_lock_file(const char *dir, uint32_t readers)
 {
     char path[4096];
+    struct stat file;
+    bool made = false;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/lock.mdb", dir) >= sizeof path)
-        return fail(JOBTAB_INVALID, "directory: its name is too long");
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? JOBTAB_OK
-                               : fail_errno(JOBTAB_SYSTEM, errno, "cannot make %s", path);
-    int rc = posix_fallocate(fd, 0, LOCK_FILE_SIZE(readers));
-    if (rc) {
-        unlink(path);
-        rc = fail_errno(JOBTAB_SYSTEM, rc, "cannot make room for %s", path);
+    snprintf(path, sizeof path, "%s/lock.mdb", dir); /* not longer than that of the data */
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        made = true;
     }
+    if (fd < 0)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
+    int rc = JOBTAB_OK;
+    if (fstat(fd, &file) < 0) {
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
+    } else {
+        off_t size = file.st_size < LOCK_FILE_SIZE(readers) ? LOCK_FILE_SIZE(readers) : file.st_size;
+        int err = take_blocks(fd, 0, (uint64_t)size);
+        if (err)
+            rc = fail_errno(JOBTAB_SYSTEM, err, "cannot make room for %s", path);
+    }
+    if (rc && made)
+        unlink(path);
     close(fd);
     return rc;
 }
@@ -146,50 +183,181 @@ static int check_transaction_id(MDB_env *env)
     return JOBTAB_OK;
 }
 
-/* All named databases are made by the first to open. */
-static int open_databases(struct store *store, bool must_exist)
+static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
 {
     MDB_txn *txn;
 
+    int rc = mdb_txn_begin(env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    for (int i = 0; !rc && i < STORE_DBS; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &dbs[i]);
+    if (!rc)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and would
+ * never again open a file that a power failure had left with one of them. Nobody else knows the new
+ * one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the caller's to
+ * sync. */
+static int make_file(const char *dir, const char *path, uint64_t map_size)
+{
+    const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
+    MDB_dbi dbs[STORE_DBS];
+    char new_path[4096];
+    MDB_env *env;
+
+    if ((size_t)snprintf(new_path, sizeof new_path, "%s/%s", dir, new_file) >= sizeof new_path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    if (unlink(new_path) < 0 && errno != ENOENT)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot remove %s", new_path);
+    int rc = mdb_env_create(&env);
+    if (rc)
+        return translate(rc, new_path);
+    rc = mdb_env_set_maxdbs(env, STORE_DBS);
+    if (!rc)
+        rc = mdb_env_set_mapsize(env, map_size);
+    if (!rc)
+        rc = mdb_env_open(env, new_path, flags, 0600);
+    if (!rc)
+        rc = make_databases(env, dbs);
+    mdb_env_close(env);
+    if (rc)
+        rc = translate(rc, new_path);
+    else if (rename(new_path, path) < 0)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", path);
+    if (rc)
+        unlink(new_path);
+    return rc;
+}
+
+
+struct first_fault {
+    char line[256]; /* "" before there is one */
+};
+
+static void note_first(const char *fault, void *context)
+{
+    struct first_fault *first = context;
+
+    if (!first->line[0])
+        snprintf(first->line, sizeof first->line, "%s", fault);
+}
+
+/* LMDB believes what it reads, and a damaged page kills who asks for it: look at what opening asks for
+ * before it does. */
+static int check_pages(MDB_env *env, int fd, const char *path)
+{
+    static const char *const read_at_open[] = {"meta", "changes", NULL};
+    struct first_fault first = {.line = ""};
+    uint64_t faults;
+    bool passed = true;
+    int rc = JOBTAB_OK;
+
+    while (passed && !rc) {
+        MDB_txn *txn;
+        rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+        if (rc)
+            return translate(rc, "cannot read");
+        rc = pages_check(fd, mdb_txn_id(txn), read_at_open, note_first, &first, &faults, &passed);
+        mdb_txn_abort(txn);
+    }
+    return rc == JOBTAB_DAMAGED ? fail(rc, "%s: %s", path, first.line) : rc;
+}
+
+/* There without exception, but in a file that an earlier version had begun to make. */
+static int open_databases(struct store *store, bool must_exist)
+{
+    MDB_txn *txn = NULL;
+
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return translate(rc, "cannot open the databases");
     for (int i = 0; !rc && i < STORE_DBS; i++)
         rc = mdb_dbi_open(txn, names[i], 0, &store->dbs[i]);
     if (!rc)
         return translate(mdb_txn_commit(txn), "cannot open the databases");
-    if (rc != MDB_NOTFOUND)
-        goto failed;
     mdb_txn_abort(txn);
+    if (rc != MDB_NOTFOUND)
+        return translate(rc, "cannot open the databases");
     if (must_exist)
         return fail(JOBTAB_NOTABLE, "the file there holds no job table");
-    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    for (int i = 0; !rc && i < STORE_DBS; i++)
-        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &store->dbs[i]);
-    if (!rc)
-        return translate(mdb_txn_commit(txn), "cannot make the databases");
-failed:
-    mdb_txn_abort(txn);
-    return translate(rc, "cannot open the databases");
+    return translate(make_databases(store->env, store->dbs), "cannot make the databases");
+}
+
+struct reader_list {
+    store_reader_fn *tell;
+    void *context;
+};
+
+/* "     pid     thread txnid": numbers in decimal, hexadecimal, and decimal or "-". The first line is a
+ * heading, or says that there are none. */
+static int read_reader(const char *line, void *context)
+{
+    const struct reader_list *list = context;
+    uint64_t shows = 0;
+    int32_t pid;
+
+    if (sscanf(line, "%" SCNd32 " %*x %" SCNu64, &pid, &shows) >= 1)
+        list->tell(pid, shows, list->context);
+    return 0;
+}
+
+void store_each_reader(struct store *store, store_reader_fn *tell, void *context)
+{
+    struct reader_list list = {.tell = tell, .context = context};
+
+    mdb_reader_list(store->env, read_reader, &list);
+}
+
+static void find_namesake(int32_t pid, uint64_t shows, void *context)
+{
+    bool *found = context;
+
+    (void)shows;
+    *found = *found || pid == process_self();
+}
+
+/* A slot with our pid before we have one was left by a process that had the pid before us. LMDB would
+ * take it for ours, and its snapshot would pin pages for as long as we live. */
+static bool has_namesake(struct store *store)
+{
+    bool found = false;
+
+    store_each_reader(store, find_namesake, &found);
+    return found;
 }
 
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
                struct store **result)
 {
+    bool namesake = false;
     char path[4096];
     unsigned flags = MDB_NOTLS | (mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0);
+    struct stat file;
     int fd, dead, rc;
 
-    snprintf(path, sizeof path, "%s/%s", dir, store_file);
-    if (access(path, F_OK) < 0) {
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, store_file) >= sizeof path)
+        return fail(JOBTAB_INVALID, "directory: its name is too long");
+    bool there = stat(path, &file) == 0;
+    if (!there && errno != ENOENT)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
+    if (!there || file.st_size == 0) { /* an empty one is what earlier versions began with */
         if (must_exist)
             return fail(JOBTAB_NOTABLE, "there is no table in %s", dir);
-        if (!map_size)
-            map_size = DEFAULT_MAP;
+        rc = make_file(dir, path, map_size ? map_size : DEFAULT_MAP);
+        if (rc)
+            return rc;
     }
     struct store *store = calloc(1, sizeof *store);
     if (!store)
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
-    rc = make_lock_file(dir, max_readers);
+    rc = pages_check_head(path);
+    if (!rc)
+        rc = make_lock_file(dir, max_readers);
     if (rc)
         goto failed;
     rc = mdb_env_create(&store->env);
@@ -205,20 +373,28 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         rc = mdb_env_get_fd(store->env, &fd);
     if (!rc && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         rc = errno;
-    /* What a writer that died had written may be visible and not yet on disk. */
-    if (!rc)
-        rc = mdb_env_sync(store->env, 1);
+    /* What a writer that died had written may be visible and not yet on disk. When the disk refuses, it can
+     * still be read: see store_synced. */
+    store->synced = !rc && mdb_env_sync(store->env, 1) == 0;
     if (!rc)
         rc = mdb_reader_check(store->env, &dead);
     if (rc) {
         rc = translate(rc, path);
         goto failed;
     }
+    namesake = has_namesake(store);
     rc = check_transaction_id(store->env);
+    if (!rc)
+        rc = check_pages(store->env, fd, path);
     if (!rc)
         rc = open_databases(store, must_exist);
     if (rc)
         goto failed;
+    if (namesake) {
+        /* A close clears every slot of our pid, once there was a reader of our own. */
+        store_close(store, false);
+        return store_open(dir, map_size, max_readers, must_exist, result);
+    }
     *result = store;
     return JOBTAB_OK;
 failed:
@@ -415,6 +591,11 @@ void store_rest(const struct store *store)
     hold.store = NULL;
 }
 
+int store_whole(const struct store *store)
+{
+    return atomic_load(&store->broken) ? broken() : JOBTAB_OK;
+}
+
 int store_read(struct store *store, struct store_txn **result)
 {
     if (atomic_load(&store->broken))
@@ -441,7 +622,7 @@ int store_write(struct store *store, struct store_txn **result)
 int store_commit(struct store_txn *txn)
 {
     struct store *store = txn->store;
-    int rc = txn->error;
+    int rc = store_error(txn);
 
     if (rc || !txn->dirty) {
         store_end(txn);
@@ -456,6 +637,8 @@ int store_commit(struct store_txn *txn)
      * and the same process would go on acknowledging after a failed sync. */
     if (failed == MDB_MAP_FULL)
         return translate(failed, "cannot commit");
+    if (mutant(MUTANT_IGNORE_ERROR))
+        return JOBTAB_OK;
     atomic_store(&store->broken, true);
     return fail(JOBTAB_BROKEN, "cannot commit: %s", mdb_strerror(failed));
 }
@@ -480,13 +663,15 @@ void store_end(struct store_txn *txn)
 
 int store_error(const struct store_txn *txn)
 {
-    return txn->error;
+    return txn->error ? fail(txn->error, "%s", txn->why) : JOBTAB_OK;
 }
 
 int store_fail(struct store_txn *txn, int code)
 {
-    if (!txn->error)
+    if (!txn->error) {
         txn->error = code;
+        text_copy(txn->why, sizeof txn->why, jobtab_why());
+    }
     return code;
 }
 
@@ -509,7 +694,7 @@ static bool noted(struct store_txn *txn, int rc, enum store_db db)
     if (rc == MDB_SUCCESS)
         return true;
     if (rc != MDB_NOTFOUND && !txn->error)
-        txn->error = translate(rc, names[db]);
+        store_fail(txn, translate(rc, names[db]));
     return false;
 }
 
@@ -572,7 +757,8 @@ struct store_cursor *store_cursor(struct store_txn *txn, enum store_db db)
         return NULL;
     struct store_cursor *cursor = calloc(1, sizeof *cursor);
     if (!cursor) {
-        store_fail(txn, fail(JOBTAB_SYSTEM, "out of memory"));
+        if (!mutant(MUTANT_NO_STICKING))
+            store_fail(txn, fail(JOBTAB_SYSTEM, "out of memory"));
         return NULL;
     }
     cursor->txn = txn;
@@ -649,6 +835,15 @@ bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct sl
 
 /* ---------------------------------------------------------------- maintenance */
 
+int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
+                bool *passed)
+{
+    int fd = -1;
+
+    mdb_env_get_fd(txn->store->env, &fd);
+    return pages_check(fd, mdb_txn_id(txn->lmdb), NULL, fault, context, faults, passed);
+}
+
 static uint64_t pages_of(const MDB_stat *stat)
 {
     return stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
@@ -684,14 +879,20 @@ uint64_t store_size(struct store *store)
     return info.me_mapsize;
 }
 
-static int count_reader(const char *line, void *context)
+uint64_t store_newest(struct store *store)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    return info.me_last_txnid;
+}
+
+static void count_reader(int32_t pid, uint64_t shows, void *context)
 {
     uint32_t *count = context;
 
-    /* The first line is a heading, or says that there are none. */
-    if (line[0] == ' ' && strpbrk(line, "0123456789"))
-        ++*count;
-    return 0;
+    (void)pid, (void)shows;
+    ++*count;
 }
 
 void store_readers(struct store *store, uint32_t *used, uint32_t *max)
@@ -701,7 +902,7 @@ void store_readers(struct store *store, uint32_t *used, uint32_t *max)
     mdb_env_info(store->env, &info);
     *used = 0;
     *max = info.me_maxreaders;
-    mdb_reader_list(store->env, count_reader, used);
+    store_each_reader(store, count_reader, used);
 }
 
 uint32_t store_clear_readers(struct store *store)
@@ -710,6 +911,101 @@ uint32_t store_clear_readers(struct store *store)
 
     mdb_reader_check(store->env, &dead);
     return dead > 0 ? (uint32_t)dead : 0;
+}
+
+bool store_synced(const struct store *store)
+{
+    return store->synced;
+}
+
+static uint64_t page_size(struct store *store)
+{
+    MDB_stat stat;
+
+    mdb_env_stat(store->env, &stat);
+    return stat.ms_psize;
+}
+
+/* The file's end as the last commit has it. */
+static uint64_t file_end(struct store *store)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(store->env, &info);
+    return (info.me_last_pgno + 1) * page_size(store);
+}
+
+int store_reserve(struct store *store, uint64_t bytes)
+{
+    uint64_t most = store_size(store), wanted = file_end(store) + bytes, more;
+    int fd;
+
+    wanted = wanted < most ? wanted : most;
+    if (wanted <= store->room)
+        return JOBTAB_OK;
+    more = wanted + ROOM_STEP < most ? wanted + ROOM_STEP : most;
+    mdb_env_get_fd(store->env, &fd);
+    if (take_blocks(fd, store->room, more) == 0) {
+        store->room = more;
+        return JOBTAB_OK;
+    }
+    int err = take_blocks(fd, store->room, wanted);
+    if (err == ENOSPC || err == EDQUOT || err == EFBIG)
+        return fail_errno(JOBTAB_FULL, err, "no room for the table to grow");
+    if (err)
+        return fail_errno(JOBTAB_SYSTEM, err, "cannot make room for the table to grow");
+    store->room = wanted;
+    return JOBTAB_OK;
+}
+
+/* Both meta pages shall show the last commit, on disk. The one that the next commit goes to may have been
+ * written by one that failed, in part or in whole, to the disk or only to memory: what it would name
+ * are free pages now, and should it be found after a power loss when those are in use again, the table
+ * would be lost. LMDB's own attempt at this is written to a disk that has just failed. */
+static int write_meta(struct store_txn *txn, int fd)
+{
+    size_t size = page_size(txn->store), last = (mdb_txn_id(txn->lmdb) - 1) % META_PAGES;
+    size_t rest = size - PAGE_HEADER;
+    off_t from = (off_t)(last * size), to = (off_t)((META_PAGES - 1 - last) * size);
+    char *page = malloc(size);
+
+    if (!page)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    int rc = JOBTAB_OK;
+    errno = EIO; /* of a short read or write */
+    if (pread(fd, page, size, from) != (ssize_t)size ||
+        pwrite(fd, page + PAGE_HEADER, rest, to + PAGE_HEADER) != (ssize_t)rest)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot undo a commit that failed");
+    free(page);
+    if (!rc && (rc = mdb_env_sync(txn->store->env, 1)) != 0)
+        rc = translate(rc, "cannot sync");
+    return rc;
+}
+
+/* A page that cannot be read is an error here, and SIGBUS where the map is read. */
+static int read_through(struct store *store, int fd)
+{
+    uint64_t end = file_end(store);
+    char *bytes = malloc(READ_STEP);
+    int rc = JOBTAB_OK;
+
+    if (!bytes)
+        return fail(JOBTAB_SYSTEM, "out of memory");
+    for (uint64_t at = 0; at < end && !rc; at += READ_STEP)
+        if (pread(fd, bytes, READ_STEP, (off_t)at) < 0)
+            rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot read the table's file at %llu",
+                            (unsigned long long)at);
+    free(bytes);
+    return rc;
+}
+
+int store_settle(struct store_txn *txn)
+{
+    int fd;
+
+    mdb_env_get_fd(txn->store->env, &fd);
+    int rc = write_meta(txn, fd);
+    return rc ? rc : read_through(txn->store, fd);
 }
 
 void store_break(struct store *store)

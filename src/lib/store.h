@@ -39,7 +39,10 @@ struct slice {
 };
 
 /* Open the store in the directory that `dir` names; it exists. Makes the store unless `must_exist`
- * (JOBTAB_NOTABLE). `map_size` 0 keeps the store's own. The caller holds the open lock. */
+ * (JOBTAB_NOTABLE). `map_size` 0 keeps the store's own. The caller holds the open lock.
+ * JOBTAB_DAMAGED when what opening reads is not sound: the store's head, its catalogue, and the
+ * databases `meta` and `changes`, which each opener of a table looks at. The others may be
+ * damaged all the same: store_check tells. */
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
                struct store **store);
 /* `forked`: this is a child's copy; nothing that is shared is touched. */
@@ -51,7 +54,8 @@ void store_close(struct store *store, bool forked);
 int store_hold(struct store *store);
 void store_pause(const struct store *store);
 void store_rest(const struct store *store);
-/* JOBTAB_BROKEN once a commit has failed with its outcome unknown. */
+/* JOBTAB_BROKEN once a commit has failed with its outcome unknown, as the next two. */
+int store_whole(const struct store *store);
 int store_read(struct store *store, struct store_txn **txn);
 /* Waits for the writer that is. */
 int store_write(struct store *store, struct store_txn **txn);
@@ -86,15 +90,38 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
+/* Hold the store's own structure, as the reading transaction has it, against itself, trusting none of it:
+ * `fault` is told of each fault in one line. Only where there is none is it safe to go through all the
+ * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed:
+ * commits made since the transaction began are in the way; begin another and try again. */
+typedef void store_fault_fn(const char *fault, void *context);
+int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
+                bool *passed);
+
 /* Bytes of the pages that hold something, as the transaction has them, of the store_size there may be.
  * While the file has never been larger than `precise_above`, its size is the answer. */
 uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
 uint64_t store_size(struct store *store);
 void store_readers(struct store *store, uint32_t *used, uint32_t *max);
+/* Told of a reader's slot: whose it is, and the commit that it shows, 0 while it reads nothing. */
+typedef void store_reader_fn(int32_t pid, uint64_t shows, void *context);
+/* Waits for nobody, whoever may be stopped. Slots of the dead are told, too. */
+void store_each_reader(struct store *store, store_reader_fn *tell, void *context);
+/* The newest commit, by the same count. */
+uint64_t store_newest(struct store *store);
 /* Clear the slots of readers that died; how many there were. */
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
 int store_sync(struct store *store);
+/* False when what the last writer had left could not be made durable at opening: it may be read, and
+ * store_settle must succeed before it is written to. */
+bool store_synced(const struct store *store);
+/* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
+ * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
+int store_settle(struct store_txn *txn);
+/* By the writer, before it puts what can be refused: see to it that the file can grow by `bytes`, and a
+ * little more. JOBTAB_FULL: the disk has no room for that. */
+int store_reserve(struct store *store, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */

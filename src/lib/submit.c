@@ -11,6 +11,12 @@
 /* Finished jobs that one submit may evict to make room. */
 #define EVICT_MAX 16
 
+/* What must be left of the disk when a submit is taken, as the second mark leaves some of the map: for
+ * finishing, cancelling and expiring on a disk that is full. */
+#define DISK_LEFT (UINT64_C(1) << 20)
+/* What a submit adds to the file beside its params: record, indexes, the rest of the params' last page. */
+#define SUBMIT_BYTES 4096
+
 int check_json(const char *field, const void *data, size_t size)
 {
     struct json_fault fault;
@@ -39,11 +45,14 @@ int check_submit(const struct jobtab_op *op)
     if (submit->priority > JOBTAB_PRIORITY_MAX || submit->priority < -JOBTAB_PRIORITY_MAX)
         return fail(JOBTAB_INVALID, "priority: %d is not within -%d and %d", submit->priority,
                     JOBTAB_PRIORITY_MAX, JOBTAB_PRIORITY_MAX);
-    if (submit->delay < 0 || submit->backoff < 0 || submit->timeout < 0)
-        return fail(JOBTAB_INVALID, "%s: it is negative",
-                    submit->delay < 0     ? "delay"
-                    : submit->backoff < 0 ? "backoff"
-                                          : "timeout");
+    const struct {
+        const char *name;
+        int64_t value;
+    } durations[] = {
+        {"delay", submit->delay}, {"backoff", submit->backoff}, {"timeout", submit->timeout}};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        if (durations[i].value < 0 || durations[i].value > JOBTAB_DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s: %s", durations[i].name, NOT_A_DURATION);
     if (submit->take && submit->delay)
         return fail(JOBTAB_INVALID, "delay: a job that is taken at once has none");
     return submit->key ? table_check_key(submit->key) : JOBTAB_OK;
@@ -125,7 +134,7 @@ static bool evict_one(struct edit *edit)
 /* Pages that an eviction frees can be used only a few commits later, so there are two marks: above the
  * first, a submit pays with evictions; above the second, half-way to a full map, it is refused as
  * well, and what is left is for finishing, cancelling and expiring. */
-int make_room(struct edit *edit, bool evict)
+int make_room(struct edit *edit, uint64_t bytes, bool evict)
 {
     uint64_t jobs = store_count(edit->txn, STORE_JOBS);
     uint64_t size = store_size(edit->table->store);
@@ -137,15 +146,15 @@ int make_room(struct edit *edit, bool evict)
                         (unsigned long long)edit->settings.max_jobs,
                         evict ? ", none to evict" : "");
     uint64_t used = store_used(edit->txn, mark);
-    if (used <= mark)
-        return JOBTAB_OK;
     int evicted = 0;
     for (; evict && used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
         used = store_used(edit->txn, mark);
-    if (!evicted || used > mark + (size - mark) / 2)
+    if (used > mark && (!evicted || used > mark + (size - mark) / 2))
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);
-    return JOBTAB_OK;
+    edit->added += bytes + SUBMIT_BYTES;
+    uint64_t left = size - mark < DISK_LEFT ? size - mark : DISK_LEFT;
+    return store_reserve(edit->table->store, edit->added + left);
 }
 
 static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
@@ -185,9 +194,10 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     if (rc != JOBTAB_NOTFOUND)
         return rc;
     fail_clear();
-    rc = check_size("params", submit->params ? submit->params_size : 0, edit->settings.params_max);
+    size_t params_size = submit->params ? submit->params_size : 0;
+    rc = check_size("params", params_size, edit->settings.params_max);
     if (!rc)
-        rc = make_room(edit, true);
+        rc = make_room(edit, params_size, true);
     if (!rc)
         rc = edit_policy(edit, submit->kind, &policy);
     if (rc)

@@ -2,6 +2,7 @@
  *
  * It looks in a reading transaction and writes only if there is something to do, so that an idle table
  * is not written to. What was found is looked at again under the writer's lock. */
+#include "doubt.h"
 #include "end.h"
 #include "error.h"
 #include "lead.h"
@@ -204,7 +205,8 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
     /* A writer that died between its commit and the bell left its news untold. */
     if (!rc && totals.sequence > bell_version(&table->shared->bell))
         bell_ring(&table->shared->bell, totals.sequence);
-    if (!rc && search.n)
+    /* A doubt is not left to wait for the next one who writes. */
+    if (!rc && (search.n || doubt_stands(table)))
         rc = lead_work(table, sweep_found, &search);
     if (!rc && search.damage)
         rc = fail(search.damage, "a job could not be swept: run verify");

@@ -10,6 +10,9 @@
 
 #include <sys/types.h>
 
+/* Of one that is out of its bounds. */
+#define NOT_A_DURATION "it is negative, or over a hundred years"
+
 struct jobtab {
     pid_t pid; /* who opened it; anybody else is refused */
     char *dir;
@@ -45,6 +48,9 @@ int table_settings(struct store_txn *txn, struct jobtab_options *settings);
 
 /* Fill in the defaults of a kind's policy: those of the table, else of the library. */
 int table_policy(struct store_txn *txn, const char *kind, struct jobtab_policy *policy);
+
+/* JOBTAB_INVALID when an option or a policy is out of its bounds. */
+int options_check(const struct jobtab_options *options);
 
 /* JOBTAB_INVALID unless `kind` is a name that a kind may have. */
 int table_check_kind(const char *kind);

@@ -48,8 +48,9 @@ void give_job(struct jobtab_op *op, const struct record *record);
  * ms; op->token. */
 int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease);
 
-/* Room for one job more, at the cost of the oldest finished ones if need be and if `evict`. */
-int make_room(struct edit *edit, bool evict);
+/* Room for one job more, with `bytes` of parts, at the cost of the oldest finished ones if need be and if
+ * `evict`. */
+int make_room(struct edit *edit, uint64_t bytes, bool evict);
 
 /* JOBTAB_TOOBIG, naming `field`, when it has more bytes than `most`. */
 int check_size(const char *field, size_t size, uint64_t most);

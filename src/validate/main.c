@@ -80,6 +80,22 @@ struct job {
     struct jobtab_token next_token;
 };
 
+/* The table's disk is full or fails, and nothing was done. */
+static bool refused_for_now(int error)
+{
+    return error == JOBTAB_SYSTEM || error == JOBTAB_FULL;
+}
+
+/* Work that is done is not thrown away for that: the disk may get well. False when the process is to stop,
+ * or there is nothing to wait for. */
+static bool wait_for_disk(int error)
+{
+    if (!refused_for_now(error) || stop_asked)
+        return false;
+    sleep(1); /* or until a signal */
+    return !stop_asked;
+}
+
 static bool tell_table(unsigned percent, const char *message, void *context)
 {
     struct job *job = context;
@@ -90,6 +106,8 @@ static bool tell_table(unsigned percent, const char *message, void *context)
         return true;
     job->reported = now;
     int error = jobtab_report(job->table, &job->id, &job->token, percent, message);
+    if (refused_for_now(error)) /* a later one will do */
+        return true;
     if (error != JOBTAB_OK && error != JOBTAB_STOP)
         job->error = error;
     return error == JOBTAB_OK;
@@ -124,7 +142,10 @@ static int end_job(struct job *job, const struct jobtab_finish *finish)
         {.verb = JOBTAB_CLAIM, .claim = {.kind = job->kind}},
     };
     bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
-    int error = jobtab_apply(job->table, ops, go_on ? 2 : 1);
+    int error;
+    do
+        error = jobtab_apply(job->table, ops, go_on ? 2 : 1);
+    while (wait_for_disk(error));
     if (error != JOBTAB_OK)
         return error;
     if (go_on && ops[1].result == JOBTAB_OK) {
@@ -204,6 +225,8 @@ static int claim_next(struct job *job)
         job->next_id = claimed.id;
     if (error == JOBTAB_EMPTY)
         error = jobtab_wait_work(job->table, job->kind, -1);
+    else if (!quit_asked && wait_for_disk(error))
+        error = JOBTAB_OK;
     return error == JOBTAB_TIMEOUT ? JOBTAB_OK : error;
 }
 

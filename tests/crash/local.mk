@@ -11,7 +11,10 @@ EXTRA_PROGRAMS += $(crash_helpers)
 CLEANFILES += $(crash_helpers)
 check_DATA += $(crash_helpers)
 
+include tests/crash/disk/local.mk
 include tests/crash/kill/local.mk
+include tests/crash/limit/local.mk
+include tests/crash/power/local.mk
 
 CRASH_PARTS =
 crash: check-programs

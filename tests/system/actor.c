@@ -114,8 +114,11 @@ static void story(struct actor *a, unsigned steps)
         report(a, progress, text);
     }
     snprintf(a->result, sizeof a->result, "{\"of\":\"%s\",\"by\":%d}", a->id_text, (int)getpid());
-    if (!a->table)
+    if (!a->table && !halted(a)) { /* one with the table says it with its finish */
+        event_message(text, sizeof text, 100, a->id_text, a->attempt);
+        report(a, 100, text);
         puts(a->result);
+    }
 }
 
 static void effect(struct actor *a, const char *text)

@@ -1,12 +1,13 @@
 /* storm.c - many clients of one table at once, each logging what it saw (event.h).
  *
- *   storm -d TABLE -e EVENTS [-p PORT] [-c CLIENTS] [-n REQUESTS] [-t SECONDS] [-s SEED]
+ *   storm -d TABLE -e EVENTS [-p PORT] [-c CLIENTS] [-n REQUESTS] [-t SECONDS] [-s SEED] [-k KINDS] [-x]
  *
  * Forks CLIENTS processes with the parts below, over HTTP to the daemon at PORT and through the library; without a
  * port all through the library. They share the ids of the newest jobs and a budget of REQUESTS.
- * Kind "warm" is for the daemon's children, kind "direct" for our own workers. At the end the
- * rest is worked off and every job of the table logged as "final". A client may be SIGKILLed.
- * SIGUSR1 to the first process: the budget is spent.
+ * KINDS ("warm", or more of them with commas between) are for the daemon's children, kind "direct" for our own
+ * workers. At the end the rest is worked off and every job of the table logged as "final". A client may
+ * be SIGKILLed. SIGUSR1 to the first process: the budget is spent. -x: what an earlier storm has left in the
+ * table is deleted first.
  *
  * Exit: 0 when all others ended well and every job is done; 1 with a line on standard error.
  */
@@ -33,6 +34,8 @@
 #define STEPS "3"
 #define HOLD 16 /* parts that a snapshot is held for */
 #define READS_A_WRITE 4
+#define KINDS_MAX 8
+#define PAGE 256
 
 /* No lock in it: clients may be killed. An id whose halves are of two jobs is of none. */
 struct shared {
@@ -59,6 +62,8 @@ struct client {
 static struct shared *shared;
 static const char *dir, *folder;
 static int port;
+static const char *kinds[KINDS_MAX] = { "warm" };
+static unsigned n_kinds = 1;
 
 /* --------------------------------------------------------------- what is shared */
 
@@ -347,7 +352,8 @@ static void http_submitter(struct client *c)
 
     nonce_of(c, nonce);
     snprintf(body, sizeof body,
-             "{\"kind\":\"warm\",\"params\":{\"do\":\"story " STEPS "\",\"nonce\":\"%s\"}}", nonce);
+             "{\"kind\":\"%s\",\"params\":{\"do\":\"story " STEPS "\",\"nonce\":\"%s\"}}",
+             kinds[dice(c) % n_kinds], nonce);
     http(c, "submit", "POST", "/run", "", body, NULL);
     if (c->status != 202)
         return nap(5);
@@ -502,6 +508,26 @@ static void direct_changer(struct client *c)
     apply(c, &op, &job);
 }
 
+/* Who is woken by the bell finds in the table what it rang for. */
+static void direct_listener(struct client *c)
+{
+    static uint64_t seen;
+    struct jobtab_stat stat;
+    char message[64];
+    struct event e = { .verb = "bell", .outcome = "ok", .message = message };
+
+    int error = jobtab_wait(c->table, &seen, 100);
+    if (error == JOBTAB_TIMEOUT)
+        return;
+    e.begun = event_clock();
+    if (error != JOBTAB_OK || jobtab_stat(c->table, &stat, NULL, 0) != JOBTAB_OK)
+        fail(c, "listen");
+    snprintf(message, sizeof message, "told=%llu,found=%llu", (unsigned long long)seen,
+             (unsigned long long)stat.version);
+    spend(false);
+    event_write(c->events, &e);
+}
+
 static int speak(struct client *c, const struct jobtab_op *claimed, enum jobtab_verb verb,
                  unsigned progress)
 {
@@ -560,11 +586,11 @@ static void direct_worker(struct client *c)
 static void (*const http_parts[])(struct client *) = {
     direct_worker, http_submitter, http_reader,   http_reader,      http_changer,  http_submitter,
     http_lister,   http_reader,    direct_reader, direct_submitter, http_reader,   direct_changer,
-    direct_worker, http_submitter, http_reader,   direct_reader,
+    direct_worker, http_submitter, http_reader,   direct_listener,
 };
 static void (*const direct_parts[])(struct client *) = {
     direct_worker, direct_submitter, direct_reader, direct_changer,
-    direct_worker, direct_submitter, direct_reader, direct_submitter,
+    direct_worker, direct_submitter, direct_listener, direct_submitter,
 };
 
 static void (*part_of(int number))(struct client *)
@@ -600,13 +626,13 @@ static void client(int number, unsigned seed)
 /* Every job of the table, oldest first. The number that is not done. */
 static unsigned long final(struct client *c, bool write)
 {
-    static struct jobtab_job jobs[256];
+    static struct jobtab_job jobs[PAGE];
     struct jobtab_filter filter = { .oldest_first = true };
     unsigned long undone = 0;
     bool more = true;
 
     while (more) {
-        size_t n = 256;
+        size_t n = PAGE;
         if (jobtab_list(c->table, &filter, jobs, &n, &filter.after, &more) != JOBTAB_OK)
             fail(c, "list");
         filter.after_set = true;
@@ -621,6 +647,36 @@ static unsigned long final(struct client *c, bool write)
     return undone;
 }
 
+static void delete_done(struct client *c)
+{
+    static struct jobtab_job jobs[PAGE];
+    static struct jobtab_op ops[PAGE];
+    struct jobtab_filter filter = { .states = JOBTAB_STATE_BIT(JOBTAB_COMPLETED) |
+                                              JOBTAB_STATE_BIT(JOBTAB_FAILED) |
+                                              JOBTAB_STATE_BIT(JOBTAB_CANCELLED) };
+    bool more = true;
+
+    for (size_t n = PAGE; more; n = PAGE) {
+        if (jobtab_list(c->table, &filter, jobs, &n, &filter.after, &more) != JOBTAB_OK)
+            fail(c, "list");
+        filter.after_set = true;
+        for (size_t i = 0; i < n; i++)
+            ops[i] = (struct jobtab_op){ .verb = JOBTAB_DELETE, .id = jobs[i].id };
+        if (n && jobtab_apply(c->table, ops, n) != JOBTAB_OK)
+            fail(c, "delete");
+    }
+}
+
+static void set_kinds(char *text)
+{
+    char *save = NULL;
+
+    n_kinds = 0;
+    for (char *one = strtok_r(text, ",", &save); one && n_kinds < KINDS_MAX;
+         one = strtok_r(NULL, ",", &save))
+        kinds[n_kinds++] = one;
+}
+
 static void spend_all(int number)
 {
     (void)number;
@@ -633,8 +689,9 @@ int main(int argc, char **argv)
     int clients = 16, option;
     long requests = 2000, patience = 60;
     unsigned seed = 1;
+    bool empty = false;
 
-    while ((option = getopt(argc, argv, "d:e:p:c:n:t:s:")) != -1) {
+    while ((option = getopt(argc, argv, "d:e:p:c:n:t:s:k:x")) != -1) {
         switch (option) {
         case 'd': dir = optarg; break;
         case 'e': folder = optarg; break;
@@ -643,10 +700,12 @@ int main(int argc, char **argv)
         case 'n': requests = atol(optarg); break;
         case 't': patience = atol(optarg); break;
         case 's': seed = (unsigned)atoi(optarg); break;
+        case 'k': set_kinds(optarg); break;
+        case 'x': empty = true; break;
         default: return 2;
         }
     }
-    if (!dir || !folder || optind < argc || clients < 1 || clients > CLIENTS_MAX)
+    if (!dir || !folder || optind < argc || n_kinds < 1 || clients < 1 || clients > CLIENTS_MAX)
         return 2;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
@@ -655,6 +714,8 @@ int main(int argc, char **argv)
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = spend_all, .sa_flags = SA_RESTART}, NULL);
     if (jobtab_open(dir, NULL, &c.table) != JOBTAB_OK)
         fail(&c, dir);
+    if (empty)
+        delete_done(&c);
     jobtab_close(c.table);
 
     int64_t begun = event_clock(), end = begun + patience * 1000000000;

@@ -40,6 +40,7 @@ def sound():
         event("get", 71, 73, 6, "completed", extra=f"n1:{A}", **says(100)),
         event("submit", 80, 90, 7, "pending", job=B, extra="n2:"),
         event("final", 91, 92, 6, "completed", extra=f"n1:{A}", **says(100)),
+        event("bell", 91, 92, job="-", message="told=7,found=7"),
         event("final", 91, 92, 7, "pending", job=B, extra="n2:"),
     ]
 
@@ -89,6 +90,7 @@ FAULTY = {
     "a server error": ("outcomes", [event("get", 71, 73, outcome="status500")]),
     "a broken connection": ("outcomes", [event("get", 71, 73, outcome="unanswered")]),
     "a submit that made two jobs": ("once", [event("get", 91, 92, 7, "pending", job=B, extra="n1:")]),
+    "a bell before its version": ("bell", [event("bell", 75, 76, job="-", message="told=8,found=7")]),
     "an acknowledged job that is lost": (
         "once",
         [event("submit", 95, 96, 9, "pending", job="01935b7e-0000-7000-8000-00000000000c", extra="n3:")],

@@ -4,8 +4,9 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_bell tests/unit/test_turn \
-	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
+	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
+	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
+	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
 	tests/unit/test_restore
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
@@ -42,8 +43,24 @@ tests_unit_test_sweep_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_sweep_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
+tests_unit_test_holders_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_holders_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
+# Calls of the store can be made to fail, each in its turn.
+tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
+tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=mdb_env_create -Wl,--wrap=mdb_env_set_maxdbs -Wl,--wrap=mdb_env_set_maxreaders \
+	-Wl,--wrap=mdb_env_set_mapsize -Wl,--wrap=mdb_env_open -Wl,--wrap=mdb_env_get_fd \
+	-Wl,--wrap=mdb_env_sync -Wl,--wrap=mdb_env_copy2 -Wl,--wrap=mdb_reader_check \
+	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
+	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
+	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
+	-Wl,--wrap=fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
@@ -56,6 +73,10 @@ tests_unit_test_parcel_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_parcel_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_lead_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_lead_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_doubt_SOURCES = tests/unit/test_doubt.c tests/crash/disk/fault.c \
+	tests/crash/disk/fault.h
+tests_unit_test_doubt_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_doubt_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_restore_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_restore_LDADD = $(LIB_TEST_LDADD) -lpthread
 

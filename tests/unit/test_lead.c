@@ -426,6 +426,16 @@ static void a_commit_with_unknown_outcome_is_so_for_all_that_were_in_it(void **s
     assert_int_equal(jobtab_submit(f->table, &some_submit.submit, NULL), JOBTAB_BROKEN);
 }
 
+/* Its request would be done by the next leader, and it was told that nothing was done. */
+static void who_cannot_begin_to_lead_is_out_of_the_line_before_it_gives_up_the_lead(void **state)
+{
+    struct fixture *f = *state;
+
+    store_break(f->table->store);
+    assert_int_equal(jobtab_submit(f->table, &some_submit.submit, NULL), JOBTAB_BROKEN);
+    assert_int_equal(queue_in(f)->called, 0);
+}
+
 int main(void)
 {
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
@@ -440,6 +450,7 @@ int main(void)
         WITH_TABLE(who_waits_for_a_sweep_is_in_its_commit),
         WITH_TABLE(a_request_that_spoils_the_transaction_spoils_no_sweep),
         WITH_TABLE(a_commit_with_unknown_outcome_is_so_for_all_that_were_in_it),
+        WITH_TABLE(who_cannot_begin_to_lead_is_out_of_the_line_before_it_gives_up_the_lead),
     };
     return cmocka_run_group_tests_name("lead", tests, NULL, NULL);
 }

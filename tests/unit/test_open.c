@@ -83,6 +83,35 @@ static void options_out_of_range_are_refused(void **state)
     }
 }
 
+static void write_file(const struct fixture *f, const char *name, size_t size)
+{
+    static const char rubbish[4096] = {1, 2, 3};
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, rubbish, size), size);
+    close(fd);
+}
+
+/* What a crash may leave of a table in the making: an unnamed file, or, from earlier versions, an empty one
+ * of its name. (tests/crash/power has all that a power failure may leave.) */
+static void a_table_that_was_half_made_is_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    write_file(f, "data.new", 4096);
+    write_file(f, "data.mdb", 0);
+    assert_int_equal(jobtab_open(f->dir, &existing, &f->table), JOBTAB_NOTABLE);
+    fixture_reopen(f, NULL);
+    submit(f, "k");
+    assert_sound(f);
+    snprintf(path, sizeof path, "%s/data.new", f->dir);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 static void bounds_stay_with_the_table(void **state)
 {
     struct fixture *f = *state;
@@ -165,6 +194,7 @@ static int use_inherited(void *context)
         jobtab_claimable(f->table, "k", &any),
         jobtab_sweep(f->table, 1, &swept),
         jobtab_backup(f->table, "/nowhere"),
+        jobtab_writable(f->table),
         jobtab_verify(f->table, NULL, NULL, NULL, &records, &faults),
     };
 
@@ -393,6 +423,7 @@ int main(void)
         WITH_DIRECTORY(a_typo_makes_no_table),
         WITH_DIRECTORY(what_cannot_be_opened_is_named),
         WITH_DIRECTORY(options_out_of_range_are_refused),
+        WITH_DIRECTORY(a_table_that_was_half_made_is_made_anew),
         WITH_DIRECTORY(bounds_stay_with_the_table),
         WITH_TABLE(a_process_opens_a_table_once),
         WITH_TABLE(a_later_schema_is_refused),

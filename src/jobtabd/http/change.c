@@ -9,6 +9,8 @@
 #include "log.h"
 #include "writer.h"
 
+#define TELL_EVERY 1000 /* ms */
+
 struct change {
     struct writer_call write; /* first: the table thread knows it by this */
     struct http *http;
@@ -78,9 +80,11 @@ void change_done(struct writer_call *calls, void *context)
     struct committed *committed = h2o_mem_alloc(sizeof(*committed));
     int error = calls->op.result;
 
-    /* Once for a transaction, whoever was in it. */
-    if (error == JOBTAB_SYSTEM || error == JOBTAB_BROKEN)
+    /* Once for a transaction, whoever was in it, and once a second on a disk that stays bad. */
+    if ((error == JOBTAB_SYSTEM || error == JOBTAB_BROKEN) && jobtab_now() - http->told_at > TELL_EVERY) {
         log_error("%s: %s", jobtab_strerror(error), calls->op.why);
+        http->told_at = jobtab_now();
+    }
     *committed = (struct committed){.calls = calls};
     h2o_multithread_send_message(&http->committed, &committed->message);
 }

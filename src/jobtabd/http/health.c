@@ -14,6 +14,8 @@ void http_readyz(struct http_call *call)
 
     if (call->http->draining)
         problem(call, 503, NULL, "this worker is draining");
+    else if (jobtab_writable(call->http->table) != JOBTAB_OK)
+        problem(call, 503, NULL, "%s", jobtab_why());
     else
         answer(call->http, call->req, 200, ANSWER_JSON, body, sizeof(body) - 1);
 }

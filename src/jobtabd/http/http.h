@@ -18,8 +18,10 @@ struct writer;
 /* One worker's. Made by server.c. */
 struct http {
     const struct conf *conf;
-    struct jobtab *table;
-    struct writer *writer;
+    struct jobtab *table;  /* NULL: it cannot be opened yet, and `closed` says why */
+    struct writer *writer; /* with the table */
+    char closed[JOBTAB_WHY_MAX];
+    int64_t told_at; /* of the table thread: when it last told the log that a commit failed */
     h2o_multithread_receiver_t committed; /* where the table thread's answers arrive */
     const char *const *names;             /* host names that are ours, ended by NULL */
     char own_host[256];                   /* the last Host that was found to be ours */
@@ -92,8 +94,8 @@ void problem(struct http_call *call, int status, const char *field, const char *
 /* Have the library's own refusals (413 of a body beyond measure, 400 of a bad length) told as
  * problems. For the path that they are answered from. */
 void problem_register(h2o_pathconf_t *path);
-/* What the table said. `why` is jobtab_why() or the operation's. */
-void problem_error(struct http_call *call, int error, const char *why);
+/* What the table said: `said` is jobtab_why() or the operation's. */
+void problem_error(struct http_call *call, int error, const char *said);
 
 /* ------------------------------------------------------------------ change.c */
 

@@ -31,6 +31,8 @@ static const struct row {
     [JOBTAB_SYSTEM] = {503, "system", "The table cannot be written now"},
     [JOBTAB_BROKEN] = {503, "system", "The table cannot be written now"},
 };
+/* Until it is repaired; one record alone is a fault of its own. */
+static const struct row unsound = {503, "damaged", "The table is damaged: it cannot be written"};
 static const struct row unexpected = {500, "internal", "Internal error"};
 
 /* Text of anyone's making as a JSON string. */
@@ -101,13 +103,17 @@ void problem(struct http_call *call, int status, const char *field, const char *
     send_problem(call, status, "about:blank", answer_reason(status), field, detail);
 }
 
-void problem_error(struct http_call *call, int error, const char *why)
+void problem_error(struct http_call *call, int error, const char *said)
 {
     const struct row *row = &unexpected;
-    char type[64], field[32] = "";
+    char type[64], field[32] = "", why[JOBTAB_WHY_MAX];
+
+    snprintf(why, sizeof(why), "%s", said); /* may be the last call's words, and there is another */
 
     if (error > 0 && (size_t)error < sizeof(rows) / sizeof(rows[0]) && rows[error].status != 0)
         row = &rows[error];
+    if (error == JOBTAB_DAMAGED && jobtab_writable(call->http->table) == JOBTAB_DAMAGED)
+        row = &unsound;
     if (row->status == 500)
         log_error("%s: %s", jobtab_strerror(error), why);
     /* "priority: 700 is above 100" */

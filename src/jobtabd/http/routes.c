@@ -10,6 +10,7 @@
 enum {
     CHANGES = 1, /* the table: not from another site, not while the worker leaves */
     BODY = 2,    /* reads a JSON body itself; other requests have none, or {} */
+    ALONE = 4,   /* needs no table */
 };
 
 static const struct row {
@@ -25,7 +26,7 @@ static const struct row {
     {{ROUTE_POST, "/status/{id}/retry"}, http_retry, CHANGES},
     {{ROUTE_DELETE, "/status/{id}"}, http_delete, CHANGES},
     {{ROUTE_GET, "/jobs"}, http_jobs, 0},
-    {{ROUTE_GET, "/healthz"}, http_healthz, 0},
+    {{ROUTE_GET, "/healthz"}, http_healthz, ALONE},
     {{ROUTE_GET, "/readyz"}, http_readyz, 0},
 };
 
@@ -171,7 +172,9 @@ void http_dispatch(struct http *http, h2o_req_t *req, bool any_host)
         break;
     }
     const struct row *row = &rows[match.row];
-    if (read_id(&call, &match) && (!(row->flags & CHANGES) || may_change(&call)) &&
+    if (http->table == NULL && !(row->flags & ALONE))
+        problem_error(&call, JOBTAB_SYSTEM, http->closed);
+    else if (read_id(&call, &match) && (!(row->flags & CHANGES) || may_change(&call)) &&
         body_allowed(&call, row))
         row->handle(&call);
 }

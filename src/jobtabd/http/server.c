@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -220,7 +221,8 @@ int server_turn(struct server *server)
 {
     int wait = TURN;
 
-    writer_flush(server->http.writer);
+    if (server->http.writer != NULL)
+        writer_flush(server->http.writer);
     if (server->paused) {
         wait = PAUSE;
         server->paused = server_now() < server->paused_until;
@@ -252,7 +254,7 @@ bool server_broken(const struct server *server)
 bool server_leave(struct server *server)
 {
     access_close(server->access);
-    return writer_stop(server->http.writer, LEAVE);
+    return server->http.writer == NULL || writer_stop(server->http.writer, LEAVE);
 }
 
 /* ----------------------------------------------------------------------- open */
@@ -337,14 +339,29 @@ static void configure(struct server *server)
     server->config.max_request_entity_size = server->http.conf->body_max + BODY_ABOVE_LIMIT;
 }
 
+int server_serve(struct server *server, struct jobtab *table)
+{
+    server->http.writer = writer_start(table, change_done, &server->http);
+    if (server->http.writer == NULL) {
+        log_error("cannot make the table thread: %s", strerror(errno));
+        return -1;
+    }
+    server->http.table = table;
+    return 0;
+}
+
+void server_excuse(struct server *server, const char *why)
+{
+    snprintf(server->http.closed, sizeof(server->http.closed), "%s", why);
+}
+
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
-                           SSL_CTX *const *tls, struct jobtab *table)
+                           SSL_CTX *const *tls)
 {
     struct server *server = h2o_mem_alloc(sizeof(*server));
 
     memset(server, 0, sizeof(*server));
     server->http.conf = conf;
-    server->http.table = table;
     h2o_linklist_init_anchor(&server->connections);
     raise_descriptors(conf->worker_connections);
     name_all(server);
@@ -364,11 +381,6 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
     h2o_context_init(&server->context, loop, &server->config);
     h2o_multithread_register_receiver(server->context.queue, &server->http.committed,
                                       change_committed);
-    server->http.writer = writer_start(table, change_done, &server->http);
-    if (server->http.writer == NULL) {
-        log_error("cannot make the table thread: %s", strerror(errno));
-        return NULL;
-    }
     listen_all(server, listeners, tls);
     accept_on(server, true);
     return server;

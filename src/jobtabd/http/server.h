@@ -13,9 +13,14 @@ struct server;
 
 /* On a loop that exists, in the process that will run it. `listeners` as in struct role, `tls` as
  * tls_contexts made it. NULL when something is not to be had; it has been logged. Never
- * freed: a worker leaves with its process. */
+ * freed: a worker leaves with its process. All requests for the table are answered with 503 until
+ * it has one. */
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
-                           SSL_CTX *const *tls, struct jobtab *table);
+                           SSL_CTX *const *tls);
+/* Serve this table. -1 when there is no thread for it; it has been logged. */
+int server_serve(struct server *server, struct jobtab *table);
+/* Why there is no table yet. */
+void server_excuse(struct server *server, const char *why);
 
 /* After each turn of the loop: hand on what it brought, see to pauses and idle connections.
  * Returns how long the next turn may wait, in ms. */
