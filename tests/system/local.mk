@@ -23,7 +23,7 @@ tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
 # export and import; redis-server, hiredis and sqlite3 where they are
-EXTRA_DIST += tests/system/test_move.py
+EXTRA_DIST += tests/system/test_move.py tests/system/test_same_job.py
 
 # contrib/python
 EXTRA_DIST += tests/system/python_support.py tests/system/python_events.py \

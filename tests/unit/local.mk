@@ -116,6 +116,11 @@ tests_unit_test_job_json_SOURCES = tests/unit/test_job_json.c src/jobtab/job_jso
 	src/jobtab/job_json.h src/jobtab/backend.c src/jobtab/backend.h
 tests_unit_test_job_json_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_job_json_LDADD = libcommon.la libjobtab.la $(JANSSON_LIBS) -lcmocka
+check_PROGRAMS += tests/unit/test_moved
+tests_unit_test_moved_SOURCES = tests/unit/test_moved.c $(IMPORT_SOURCES) \
+	src/jobtab/seen.c src/jobtab/seen.h
+tests_unit_test_moved_CFLAGS = $(JOBTAB_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_moved_LDADD = libcommon.la libjobtab.la $(JANSSON_LIBS) -lcmocka -lm
 
 check_PROGRAMS += tests/unit/test_json_scan
 tests_unit_test_json_scan_SOURCES = tests/unit/test_json_scan.c
