@@ -153,7 +153,7 @@ static void ask(struct client *c, struct jobtab_op *ops, struct jobtab_job *jobs
         if (!expected(result))
             leave(c, "an operation", result, ops[i].why);
         if (result == JOBTAB_OK || result == JOBTAB_STOP)
-            note(c, asked, ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
+            note(c, asked, (int)ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
                  &jobs[i]);
     }
 }
