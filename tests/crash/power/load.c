@@ -45,7 +45,7 @@ struct jobtab_options load_options(void)
 {
     return (struct jobtab_options){.map_size = FILE_MAX / 2,
                                    .max_jobs = 40,
-                                   .retention = 200,
+                                   .retention = 1000,
                                    .log_max = LOG_MAX,
                                    .max_readers = 64};
 }
@@ -407,7 +407,7 @@ static const struct {
 } actions[] = {
     {submit, 14}, {submit_many, 2}, {claim, 14},           {report, 10},
     {renew, 3},   {append_log, 6},  {finish, 10},          {finish_and_claim, 4},
-    {release, 2}, {meddle, 8},      {look, 6},             {sweep, 3},
+    {release, 2}, {meddle, 12},      {look, 6},             {sweep, 3},
     {reopen, 1},
 };
 
