@@ -52,12 +52,12 @@ static int verify(struct store_txn *txn)
                 first);
 }
 
-static int settle(struct jobtab *table, struct store_txn *txn)
+static int settle(struct store_txn *txn)
 {
     int rc = store_settle(txn);
 
     if (!rc)
-        rc = store_reserve(table->store, ROOM);
+        rc = store_reserve(txn, ROOM);
     return rc ? rc : verify(txn);
 }
 
@@ -70,7 +70,7 @@ int doubt_settle(struct jobtab *table, struct store_txn *txn)
     if (atomic_load(&doubt->state) == DOUBT_DAMAGED ||
         (doubt->refused_at && clock_boot() - doubt->refused_at < RETRY))
         return fail(doubt->code, "%s", doubt->why);
-    int rc = settle(table, txn);
+    int rc = settle(txn);
     if (rc) {
         text_copy(doubt->why, sizeof doubt->why, jobtab_why());
         doubt->code = rc;
