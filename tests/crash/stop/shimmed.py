@@ -53,14 +53,12 @@ class Shim:
         self.memory[4:8] = struct.pack("<i", point)
         self.memory[0:4] = struct.pack("<i", pid)
         end = time.monotonic() + seconds(bound)
-        while time.monotonic() < end:
-            if is_stopped(pid):
-                return True
-            if not alive(pid):
-                break
+        while self.memory[0:4] != bytes(4):  # the process says that it does
+            if time.monotonic() > end or not alive(pid):
+                self.memory[0:4] = bytes(4)
+                return False
             time.sleep(0.002)
-        self.memory[0:4] = bytes(4)
-        return is_stopped(pid)
+        return True
 
 
 def is_stopped(pid):

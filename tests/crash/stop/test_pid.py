@@ -106,7 +106,8 @@ def test_a_snapshot_of_the_dead_goes_when_its_pid_opens_the_table(private):
         with Churn(table, "write") as writer:
             reader = start_churn(table, "read", environment=shim.environment)
             assert reader.stdout.readline() == "at work\n"
-            assert shim.stop(reader.pid, READ) and is_stopped(reader.pid)
+            assert shim.stop(reader.pid, READ)
+            wait_until(lambda: is_stopped(reader.pid), 5)
             wait_until(lambda: reader.pid in snapshots(table), 5)
             old = snapshots(table)[reader.pid]
             end(reader)

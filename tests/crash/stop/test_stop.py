@@ -88,18 +88,15 @@ def some_victim(d, role, others):
 
 def stop_one(d, shim, role, point):
     """Stop one there; how long until it is gone."""
-    others = Churn(d.table, "read" if point == READ else "write", shim.environment)
-    with others:
-        wait_until(d.ready, 10)
-        for _ in range(20):  # one that dies of something else before is none
+    wait_until(d.ready, 10)
+    for _ in range(10):  # one that dies of something else before is none
+        with Churn(d.table, "read" if point == READ else "write", shim.environment) as others:
             pid = some_victim(d, role, others)
             if shim.stop(pid, point):
-                break
-        else:
-            pytest.fail(f"no {role} comes to stop {POINTS[point]}")
-        took = gone(pid, 5)
-        assert took is not None, f"the {role} stopped {POINTS[point]} is not ended"
-        return took
+                took = gone(pid, 5)
+                assert took is not None, f"the {role} stopped {POINTS[point]} is not ended"
+                return took
+    pytest.fail(f"no {role} comes to stop {POINTS[point]}")
 
 
 def test_whoever_is_stopped_in_the_way_is_ended_and_writes_go_on(daemon, private, seed):
@@ -135,6 +132,7 @@ def test_without_the_watchdog_the_file_grows_and_no_write_is_answered(daemon, pr
         wait_until(lambda: writer.figures()[0], 10)
         before = size(d)
         assert shim.stop(reader.pid, READ)
+        wait_until(lambda: is_stopped(reader.pid), 5)
         wait_until(lambda: size(d) > GROWTH * before, 60, "the file has grown beyond its bound")
         assert is_stopped(reader.pid)
         reader.process.kill()
