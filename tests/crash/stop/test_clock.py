@@ -98,6 +98,7 @@ def test_what_finished_expires_in_its_time_after_a_step_forward(daemon, private)
     d.wait_job(before, "completed")
     ended = time.monotonic()
     shim.step(HOUR)
+    d.http.close()
     after = d.submit("cold")["job_id"]
     d.wait_job(after, "completed")
     while time.monotonic() < ended + 3.5:

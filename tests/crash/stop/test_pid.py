@@ -4,7 +4,6 @@ else takes the pid between."""
 import json
 import os
 import pathlib
-import re
 import subprocess
 import time
 from signal import SIGKILL
@@ -12,7 +11,7 @@ from signal import SIGKILL
 import pytest
 
 from conftest import actor, alive, count, do, effects, sh, wait_until
-from shimmed import CHURN, READ, Churn, Shim, is_stopped
+from shimmed import CHURN, READ, Churn, Shim, is_stopped, snapshots
 
 LAST_PID = pathlib.Path("/proc/sys/kernel/ns_last_pid")
 ROUNDS = count(1, 100)
@@ -88,15 +87,6 @@ def test_an_owner_s_job_goes_back_when_a_stranger_has_its_pid(private):
         job = json.loads(subprocess.run([*jobtab, "status", job_id], capture_output=True).stdout)
         assert (job["status"], job["reason"]) == ("pending", "owner_lost")
         subprocess.run([*jobtab, "cancel", job_id], check=True, capture_output=True)
-
-
-def snapshots(table):
-    """{pid: commit} of the readers' slots that show one, the oldest of each."""
-    text = subprocess.run(["mdb_stat", "-r", str(table)], capture_output=True, text=True).stdout
-    found = {}
-    for pid, commit in re.findall(r"^\s*(\d+)\s+[0-9a-f]+\s+(\d+)$", text, re.M):
-        found[int(pid)] = min(int(commit), found.get(int(pid), int(commit)))
-    return found
 
 
 def test_a_snapshot_of_the_dead_goes_when_its_pid_opens_the_table(private):
