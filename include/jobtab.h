@@ -73,7 +73,7 @@ enum jobtab_error {
     JOBTAB_FORBIDDEN,  /* the job's state does not allow it; why names both states */
     JOBTAB_STALE,      /* the token is not the current one: another attempt has the job */
     JOBTAB_STOP,       /* done as asked, but the job is to be cancelled: stop working on it */
-    JOBTAB_CONFLICT,   /* the idempotency key belongs to a different request */
+    JOBTAB_CONFLICT,   /* the idempotency key belongs to a different request, or the id is taken */
     JOBTAB_FULL,       /* the table is at its limit and holds no finished job to evict, or its disk is full */
     JOBTAB_INVALID,    /* an argument is out of its range; why names it */
     JOBTAB_TOOBIG,     /* params, result or message over the table's limit; why names it */
@@ -82,7 +82,7 @@ enum jobtab_error {
     JOBTAB_BUSY,       /* this process has the table open already */
     JOBTAB_NOTABLE,    /* there is no table in that directory, and none was to be made */
     JOBTAB_SCHEMA,     /* the table was written by an incompatible version */
-    JOBTAB_DAMAGED,    /* a record, or what opening reads of the file, is not sound; run verify */
+    JOBTAB_DAMAGED,    /* a record, or what opening reads, is not sound, or verify found faults */
     JOBTAB_SYSTEM,     /* the system refused: open, memory, disk; why has the reason */
     JOBTAB_BROKEN,     /* an earlier commit failed with its outcome unknown: close, open again */
 };
@@ -259,8 +259,9 @@ enum jobtab_verb {
     JOBTAB_RETRY,   /* in: id: a failed or cancelled job starts over, attempts from 0 */
     JOBTAB_DELETE,  /* in: id: not while running */
     JOBTAB_TAKE,    /* in: id, lease as in claim: that very job, if it is pending; out: token, job */
+    JOBTAB_RESTORE, /* in: restore; out: id, job */
 };
-#define JOBTAB_VERBS 11
+#define JOBTAB_VERBS 12
 
 struct jobtab_submit {
     const char *kind;
@@ -310,6 +311,19 @@ struct jobtab_bytes {
     size_t size;
 };
 
+/* A job as it was, in another table or in another system. Of `job` these are not looked at: version,
+ * owner, log_begin, log_end, params_size and result_size. */
+struct jobtab_restore {
+    const struct jobtab_job *job;
+    const char *params; /* JSON text, or NULL for {} */
+    size_t params_size;
+    const void *result; /* of a job that has finished; job->result_format says what it is */
+    size_t result_size;
+    const void *log;
+    size_t log_size;
+    bool check_only; /* say what would become of it, and write nothing: no id, no job come out */
+};
+
 struct jobtab_op {
     enum jobtab_verb verb;
     struct jobtab_id id;
@@ -321,10 +335,14 @@ struct jobtab_op {
         int64_t lease; /* of JOBTAB_RENEW and JOBTAB_TAKE */
         struct jobtab_finish finish;
         struct jobtab_bytes log;
+        struct jobtab_restore restore;
     };
-    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL */
+    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL. If the
+                                    leader of a shared commit died, as it is by then; of one that is
+                                    deleted by then, its id alone (version 0) */
     int result;                  /* out: this operation's own JOBTAB_... */
-    bool repeated;               /* out: a submit whose key had been used for the same request */
+    bool repeated;               /* out: a submit whose key had been used for the same request; a
+                                    restore of a job that is in the table already */
     char why[JOBTAB_WHY_MAX];    /* out: as jobtab_why, for this operation */
 };
 
@@ -357,6 +375,27 @@ int jobtab_release(struct jobtab *table, const struct jobtab_id *id,
 int jobtab_cancel(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job);
 int jobtab_retry(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job);
 int jobtab_delete(struct jobtab *table, const struct jobtab_id *id);
+
+/* Put a job into the table as it was: state, reason, times, attempts, texts, parts.
+ *
+ * - Its id is kept; it must be a UUIDv7 of at most a day ahead. All zero: it gets one, made from its
+ *   created_at, so that it stands among the others by its age.
+ * - Version and place in the queue are new, as if it had been submitted now. A running job comes back
+ *   as pending and that attempt does not count: whoever worked on it is not here. A cancelling one
+ *   comes back as cancelled.
+ * - created_at 0 is now; so is finished_at of a finished job, unless updated_at is known; expires_at 0
+ *   is the table's retention from now. A scheduled job needs its run_at. 0 in max_attempts,
+ *   max_crashes, backoff and timeout: as the kind's policy has it. What other systems do not know
+ *   of a job in its state is filled in: a completed one has 100 percent, one attempt and no reason,
+ *   and began, as a failed one did, when it was created; one that waits has an attempt left.
+ * - Its key is kept, and gives this job to every submit that comes with it: what the first request
+ *   was is not known here.
+ * - No finished job is evicted for it, and it counts in no total of jobtab_stat: it happened elsewhere.
+ *
+ * JOBTAB_CONFLICT: the table has a job of that id (or, when the id is all zero, of that key), and
+ * op.repeated is set; or another job has the key. JOBTAB_FULL, JOBTAB_TOOBIG, JOBTAB_INVALID. */
+int jobtab_restore(struct jobtab *table, const struct jobtab_restore *restore,
+                   struct jobtab_job *job);
 
 /* ------------------------------------------------------------------ reading */
 

@@ -252,6 +252,10 @@ def fencing(events, killed):
     for e in said:
         if killed and e.token not in logged:
             continue
+        if killed and e.verb != "report" and e.state in ("running", "cancelling"):
+            # The leader of its commit died: it is told of the job as it is by then, which is another's.
+            ended[e.token] = e.verb
+            continue
         place = bisect.bisect_right(order_of, e.version)
         latest = claims[order_of[place - 1]] if place else None
         if latest is None or latest.token != e.token:

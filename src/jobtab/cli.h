@@ -3,6 +3,7 @@
 #define CLI_H
 
 #include "backend.h"
+#include "mapping.h"
 #include "show.h"
 
 struct cli {
@@ -14,6 +15,9 @@ struct cli {
     const char *params; /* -p as it was given */
     struct jobtab_filter filter;
     size_t limit;
+    const char *sqlite, *sqlite_table, *redis, *pattern; /* of export and import */
+    struct mapping mapping;
+    bool dry_run, logs;
     char **args; /* what follows the command's name */
     size_t n_args;
     struct jobtab *table;    /* NULL over a URL */
@@ -42,6 +46,7 @@ int stat_command(struct cli *cli);
 int verify_command(struct cli *cli);
 int backup_command(struct cli *cli);
 int export_command(struct cli *cli);
+int import_command(struct cli *cli);
 int report_command(struct cli *cli);
 int help_command(struct cli *cli);
 

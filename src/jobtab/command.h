@@ -24,6 +24,7 @@ enum {
     VERIFY,
     BACKUP,
     EXPORT,
+    IMPORT,
     REPORT,
     HELP,
     COMMANDS,

@@ -1,21 +1,10 @@
-/* keep.c - the commands that keep a table: verify, backup, export. */
+/* keep.c - the commands that keep a table: verify, backup. */
 #include "cli.h"
 #include "need.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
-
-/* How far a long command is, on a terminal's standard error. */
-static void draw(struct cli *cli, uint64_t done, uint64_t all, const char *what)
-{
-    char figure[SHOW_FIGURE], of[SHOW_FIGURE], text[2 * SHOW_FIGURE + 8];
-
-    show_count(done, figure);
-    show_count(all > done ? all : done, of);
-    snprintf(text, sizeof text, "%s of %s", figure, of);
-    show_bar(&cli->err, done >= all ? 100 : (unsigned)(done * 100 / all), text, what);
-}
 
 /* -------------------------------------------------------------------- verify */
 
@@ -43,7 +32,7 @@ static void on_fault(const char *fault, void *context)
 
 static void on_progress(uint64_t done, uint64_t all, void *context)
 {
-    draw(((struct verifying *)context)->cli, done, all, "records");
+    show_progress(&((struct verifying *)context)->cli->err, done, all, "records");
 }
 
 /* A table that is damaged where its opening reads it was not opened: that is its fault. */
@@ -105,47 +94,4 @@ int backup_command(struct cli *cli)
         fprintf(cli->out.out, "%s copied to %s\n", cli->dir, dir);
     }
     return EXIT_FINE;
-}
-
-/* -------------------------------------------------------------------- export */
-
-struct exporting {
-    struct cli *cli;
-    uint64_t done, all;
-    int code;
-};
-
-static void export_job(const struct view *listed, void *context)
-{
-    struct exporting *exporting = context;
-    struct cli *cli = exporting->cli;
-    struct jobtab_job job;
-    struct view view = {0};
-    int code = cli->backend->verbs->get(cli->backend, &listed->job.id, &view);
-
-    exporting->done++;
-    if (cli->err.terminal && exporting->done % 64 == 0)
-        draw(cli, exporting->done, exporting->all, "jobs");
-    if (code == EXIT_FINE)
-        fprintf(cli->out.out, "%s\n", view.json);
-    else if (jobtab_get(cli->table, &listed->job.id, &job) != JOBTAB_NOTFOUND)
-        exporting->code = cli_failed(cli, code); /* one that is gone since it was listed is none */
-    view_free(&view);
-}
-
-int export_command(struct cli *cli)
-{
-    struct jobtab_filter all = {.oldest_first = true};
-    struct exporting exporting = {.cli = cli};
-    struct jobtab_stat stat;
-    int code, error = jobtab_stat(cli->table, &stat, NULL, 0);
-
-    if (error != JOBTAB_OK)
-        return cli_table_failed(error);
-    exporting.all = stat.jobs;
-    code = cli->backend->verbs->list(cli->backend, &all, 0, export_job, &exporting);
-    show_bar_end(&cli->err);
-    if (code != EXIT_FINE)
-        return cli_failed(cli, code);
-    return exporting.code;
 }

@@ -60,7 +60,7 @@ static int open_failed(const struct cli *cli, int error)
 /* Find the jobs: what the options name, else the environment. */
 static int open_backend(struct cli *cli, const struct command *command)
 {
-    struct jobtab_options options = {.must_exist = !command->makes};
+    struct jobtab_options options = {.must_exist = !command->makes || cli->dry_run};
     int error;
 
     if (cli->url != NULL && cli->dir != NULL)
@@ -108,6 +108,7 @@ int main(int argc, char **argv)
         code = command->run(&cli);
     if (cli.backend != NULL)
         cli.backend->verbs->close(cli.backend);
+    mapping_free(&cli.mapping);
     if (fflush(stdout) != 0 || ferror(stdout))
         code = cli_complain(EXIT_REFUSED, "the output cannot be written: %s", strerror(errno));
     return code == OPTIONS_DONE ? EXIT_FINE : code;

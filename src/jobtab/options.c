@@ -8,7 +8,19 @@
 #include <getopt.h>
 #include <string.h>
 
-enum { PRIORITY = 256, DELAY, KEY, MAX_ATTEMPTS };
+enum {
+    PRIORITY = 256,
+    DELAY,
+    KEY,
+    MAX_ATTEMPTS,
+    SQLITE,
+    SQLITE_TABLE,
+    REDIS,
+    PATTERN,
+    MAP,
+    DRY_RUN,
+    LOGS,
+};
 
 #define OF(command) (1u << (command))
 #define OF_ALL      (~0u)
@@ -32,9 +44,20 @@ static const struct option_row {
     {'s', "state", "STATE[,STATE]", OF(LIST),
      "only jobs that are scheduled, pending, running,\n"
      "                               cancelling, completed, failed or cancelled"},
-    {'k', "kind", "KIND", OF(LIST), "only jobs of this kind"},
+    {'k', "kind", "KIND", OF(LIST) | OF(IMPORT),
+     "only jobs of this kind; import: the kind of jobs\n"
+     "                               that name none"},
     {'n', "limit", "N", OF(LIST), "at most so many (20); 0 is all"},
     {'f', "follow", NULL, OF(LOG), "go on as the log grows, until the job is done"},
+    {SQLITE, "sqlite", "FILE", OF(EXPORT) | OF(IMPORT), "an SQLite file instead of JSON lines"},
+    {SQLITE_TABLE, "sqlite-table", "NAME", OF(IMPORT), "the table in it that has the jobs (jobs)"},
+    {REDIS, "redis", "URL", OF(IMPORT), "a Redis: redis://host:port/db or unix:/path"},
+    {PATTERN, "pattern", "GLOB", OF(IMPORT), "the keys in it that are jobs (job:*)"},
+    {MAP, "map", "FIELD=NAME,...", OF(IMPORT),
+     "what our field is called there; FIELD:VALUE=OURS\n"
+     "                               translates a value, as status:queued=pending"},
+    {DRY_RUN, "dry-run", NULL, OF(IMPORT), "check and report all, write nothing"},
+    {LOGS, "logs", NULL, OF(EXPORT), "the jobs' logs, too"},
     {'h', "help", NULL, OF_ALL, "explain"},
     {'V', "version", NULL, OF_ALL, "say which version this is"},
 };
@@ -104,6 +127,24 @@ static bool take_option(struct cli *cli, int letter, const char *value)
             return false;
         cli->submit.max_attempts = (uint32_t)number;
         return true;
+    case SQLITE:
+        cli->sqlite = value;
+        return *value != '\0';
+    case SQLITE_TABLE:
+        cli->sqlite_table = value;
+        return *value != '\0';
+    case REDIS:
+        cli->redis = value;
+        return *value != '\0';
+    case PATTERN:
+        cli->pattern = value;
+        return *value != '\0';
+    case MAP:
+        return mapping_add(&cli->mapping, value);
+    case DRY_RUN:
+        return cli->dry_run = true;
+    case LOGS:
+        return cli->logs = true;
     case 'h':
         return cli->help = true;
     case 'V':

@@ -350,6 +350,16 @@ void show_bar(struct show *show, unsigned percent, const char *aside, const char
     fflush(show->out);
 }
 
+void show_progress(struct show *show, uint64_t done, uint64_t all, const char *what)
+{
+    char figure[SHOW_FIGURE], of[SHOW_FIGURE], text[2 * SHOW_FIGURE + 8];
+
+    show_count(done, figure);
+    show_count(all > done ? all : done, of);
+    snprintf(text, sizeof text, "%s of %s", figure, of);
+    show_bar(show, done >= all ? 100 : (unsigned)(done * 100 / all), text, what);
+}
+
 void show_bar_end(const struct show *show)
 {
     if (!show->terminal)

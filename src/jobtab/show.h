@@ -70,6 +70,8 @@ void show_table_end(struct show_table *table);
 /* Draw the bar over the one before: "████░░░░  42%  `aside`  `text`". The first is trusted, the
  * second is not. Only on a terminal; elsewhere nothing. */
 void show_bar(struct show *show, unsigned percent, const char *aside, const char *text);
+/* The same for a count: how many are done, of how many. */
+void show_progress(struct show *show, uint64_t done, uint64_t all, const char *what);
 /* Take the bar away. */
 void show_bar_end(const struct show *show);
 

@@ -22,6 +22,7 @@ static const struct {
     [JOBTAB_RETRY] = {NULL, NULL, do_retry},
     [JOBTAB_DELETE] = {NULL, NULL, do_delete},
     [JOBTAB_TAKE] = {check_take, NULL, do_take},
+    [JOBTAB_RESTORE] = {check_restore, check_parts, do_restore},
 };
 
 void give_job(struct jobtab_op *op, const struct record *record)
@@ -199,6 +200,14 @@ int jobtab_retry(struct jobtab *table, const struct jobtab_id *id, struct jobtab
 int jobtab_delete(struct jobtab *table, const struct jobtab_id *id)
 {
     struct jobtab_op op = {.verb = JOBTAB_DELETE, .id = *id};
+
+    return apply_one(table, &op);
+}
+
+int jobtab_restore(struct jobtab *table, const struct jobtab_restore *restore,
+                   struct jobtab_job *job)
+{
+    struct jobtab_op op = {.verb = JOBTAB_RESTORE, .restore = *restore, .job = job};
 
     return apply_one(table, &op);
 }

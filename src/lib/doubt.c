@@ -39,13 +39,12 @@ static void keep_first(const char *fault, void *context)
         text_copy(first, JOBTAB_WHY_MAX, fault);
 }
 
-static int verify(struct jobtab *table, struct store_txn *txn)
+static int verify(struct jobtab *table)
 {
     char first[JOBTAB_WHY_MAX] = "";
     uint64_t records, faults;
-    bool passed; /* by nobody: it is the writer's */
 
-    int rc = verify_all(table, txn, keep_first, NULL, first, &records, &faults, &passed);
+    int rc = verify_table(table, keep_first, NULL, first, &records, &faults);
     if (rc || !faults)
         return rc;
     return fail(JOBTAB_DAMAGED, "the table is damaged: %" PRIu64 " faults, see verify; %s", faults,
@@ -58,7 +57,7 @@ static int settle(struct jobtab *table, struct store_txn *txn)
 
     if (!rc)
         rc = store_reserve(table->store, ROOM);
-    return rc ? rc : verify(table, txn);
+    return rc ? rc : verify(table);
 }
 
 int doubt_settle(struct jobtab *table, struct store_txn *txn)

@@ -281,6 +281,7 @@ static void move(struct slice *to, struct slice *from)
 static void put_record(struct edit *edit, const struct record *old, struct record *record)
 {
     const struct jobtab_id *id = &record->job.id;
+    bool newest = !old && memcmp(id, &edit->totals.last_id, sizeof *id) > 0;
     struct slice params = {0}, result = {0}; /* what goes to `payload` */
     struct image image;
 
@@ -295,10 +296,12 @@ static void put_record(struct edit *edit, const struct record *old, struct recor
         record_encode(record, &image);
     }
     record_fill(&image, room);
-    if (old)
-        store_put(edit->txn, STORE_JOBS, id_slice(id), image_slice(&image));
-    else
+    if (newest) {
+        edit->totals.last_id = *id;
         store_append(edit->txn, STORE_JOBS, id_slice(id), image_slice(&image));
+    } else {
+        store_put(edit->txn, STORE_JOBS, id_slice(id), image_slice(&image));
+    }
     payload_put(edit->txn, id, JOBTAB_PARAMS, params);
     payload_put(edit->txn, id, JOBTAB_RESULT, result);
 }
@@ -307,10 +310,13 @@ void edit_put(struct edit *edit, const struct record *old, struct record *record
 {
     struct jobtab_job *job = &record->job;
     ssize_t kind = kind_of(edit, job->kind);
+    int64_t updated_at = old ? 0 : job->updated_at;
 
     if (kind < 0)
         return;
     stamp(edit, job, hot);
+    if (updated_at) /* a restored job's last change was elsewhere */
+        job->updated_at = updated_at;
     if (job->state == JOBTAB_PENDING && !record->queued)
         record->queued = job->version;
     put_record(edit, old, record); /* first: its parts may point into the store */

@@ -53,8 +53,8 @@ int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *polic
 
 /* Write a new or changed job: record, parts, indexes, counts, feed. `old` is as table_load gave it, and
  * nothing was put since; NULL for a new job. `hot` goes with a job that has an owner. Sets version
- * and updated_at, and `queued` where that is 0 and the job is pending. Parts that are too large
- * for the record go to `payload`. */
+ * and updated_at (a new job's stands if it has one), and `queued` where that is 0 and the job is
+ * pending. Parts that are too large for the record go to `payload`. */
 void edit_put(struct edit *edit, const struct record *old, struct record *record, struct hot *hot);
 /* Write only what moves while the job runs. Sets version and updated_at. */
 void edit_put_hot(struct edit *edit, struct record *record, struct hot *hot);

@@ -7,6 +7,7 @@
 #include "doubt.h"
 #include "error.h"
 #include "lead.h"
+#include "mutant.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ static int lock_open(const char *dir)
     }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int rc = fd;
-    if (fd >= 0)
+    if (fd >= 0 && !mutant(MUTANT_NO_OPEN_LOCK))
         while ((rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
             continue;
     if (rc < 0) {
@@ -217,8 +218,9 @@ static int settle_work(struct edit *edit, void *context)
     return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
 }
 
-/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file whose name
- * is on disk: an opener that finds none may come after one that was killed before it had seen to that. */
+/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file
+ * whose name is on disk: an opener that finds none may come after one that was killed before it had
+ * seen to that. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;

@@ -15,11 +15,13 @@
 static const struct field {
     enum jobtab_verb verb;
     size_t pointer;
-    size_t size; /* where the number of its bytes stands; 0: a text, with its NUL */
+    size_t size;  /* where the number of its bytes stands; 0: a text, with its NUL */
+    size_t fixed; /* or, not 0, the number of its bytes */
 } fields[] = {
-#define TEXT(verb, member) {verb, offsetof(struct jobtab_op, member), 0}
+#define TEXT(verb, member) {verb, offsetof(struct jobtab_op, member), 0, 0}
 #define BYTES(verb, member, size) \
-    {verb, offsetof(struct jobtab_op, member), offsetof(struct jobtab_op, size)}
+    {verb, offsetof(struct jobtab_op, member), offsetof(struct jobtab_op, size), 0}
+#define FIXED(verb, member, size) {verb, offsetof(struct jobtab_op, member), 0, size}
     TEXT(JOBTAB_SUBMIT, submit.kind),
     TEXT(JOBTAB_SUBMIT, submit.key),
     BYTES(JOBTAB_SUBMIT, submit.params, submit.params_size),
@@ -29,8 +31,13 @@ static const struct field {
     TEXT(JOBTAB_FINISH, finish.error),
     TEXT(JOBTAB_FINISH, finish.message),
     BYTES(JOBTAB_FINISH, finish.result, finish.result_size),
+    FIXED(JOBTAB_RESTORE, restore.job, sizeof(struct jobtab_job)),
+    BYTES(JOBTAB_RESTORE, restore.params, restore.params_size),
+    BYTES(JOBTAB_RESTORE, restore.result, restore.result_size),
+    BYTES(JOBTAB_RESTORE, restore.log, restore.log_size),
 #undef TEXT
 #undef BYTES
+#undef FIXED
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 
@@ -51,6 +58,8 @@ static size_t size_in(const struct field *field, const struct jobtab_op *op)
 {
     size_t size;
 
+    if (field->fixed)
+        return field->fixed;
     if (!field->size)
         return strlen(pointer_in(field, op)) + 1;
     memcpy(&size, (const char *)op + field->size, sizeof size);
@@ -110,7 +119,7 @@ static bool resolve(const struct slot *slot, const char *request, const struct f
         return true;
     if (offset > slot->size)
         return false;
-    if (field->size)
+    if (field->size || field->fixed)
         size = size_in(field, op);
     else
         size = strnlen(request + offset, slot->size - offset) + 1;

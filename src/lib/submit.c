@@ -27,6 +27,14 @@ int check_json(const char *field, const void *data, size_t size)
                 fault.expected);
 }
 
+int check_size(const char *field, size_t size, uint64_t most)
+{
+    if (size > most)
+        return fail(JOBTAB_TOOBIG, "%s: %zu bytes are over the limit of %llu", field, size,
+                    (unsigned long long)most);
+    return JOBTAB_OK;
+}
+
 int check_submit(const struct jobtab_op *op)
 {
     const struct jobtab_submit *submit = &op->submit;
@@ -96,7 +104,7 @@ static int find_by_key(struct edit *edit, struct jobtab_op *op, uint64_t request
         return rc == JOBTAB_NOTFOUND
                    ? fail(JOBTAB_DAMAGED, "idempotency_key: its job is missing")
                    : rc;
-    if (record.request != request)
+    if (record.request && record.request != request) /* a restored job's request is not known */
         return fail(JOBTAB_CONFLICT, "idempotency_key: it was used for another request");
     op->repeated = true;
     give_job(op, &record);
@@ -123,28 +131,28 @@ static bool evict_one(struct edit *edit)
     return evicted;
 }
 
-/* Room for one job more, at the cost of the oldest finished ones if need be. Pages that an eviction
- * frees can be used only a few commits later, so there are two marks: above the first, a submit
- * pays with evictions; above the second, half-way to a full map, it is refused as well, and
- * what is left is for finishing, cancelling and expiring. */
-static int make_room(struct edit *edit, uint64_t params_size)
+/* Pages that an eviction frees can be used only a few commits later, so there are two marks: above the
+ * first, a submit pays with evictions; above the second, half-way to a full map, it is refused as
+ * well, and what is left is for finishing, cancelling and expiring. */
+int make_room(struct edit *edit, uint64_t bytes, bool evict)
 {
     uint64_t jobs = store_count(edit->txn, STORE_JOBS);
     uint64_t size = store_size(edit->table->store);
     uint64_t mark = size / 100 * edit->settings.high_water;
 
     for (int n = 0; jobs >= edit->settings.max_jobs; n++, jobs--)
-        if (n == EVICT_MAX || !evict_one(edit))
-            return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs, none to evict",
-                        (unsigned long long)edit->settings.max_jobs);
+        if (!evict || n == EVICT_MAX || !evict_one(edit))
+            return fail(JOBTAB_FULL, "the table holds max_jobs = %llu jobs%s",
+                        (unsigned long long)edit->settings.max_jobs,
+                        evict ? ", none to evict" : "");
     uint64_t used = store_used(edit->txn, mark);
     int evicted = 0;
-    for (; used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
+    for (; evict && used > mark && evicted < EVICT_MAX && evict_one(edit); evicted++)
         used = store_used(edit->txn, mark);
     if (used > mark && (!evicted || used > mark + (size - mark) / 2))
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);
-    edit->added += params_size + SUBMIT_BYTES;
+    edit->added += bytes + SUBMIT_BYTES;
     uint64_t left = size - mark < DISK_LEFT ? size - mark : DISK_LEFT;
     return store_reserve(edit->table->store, edit->added + left);
 }
@@ -156,7 +164,6 @@ static void fill_record(struct edit *edit, const struct jobtab_submit *submit,
 
     memset(record, 0, sizeof *record);
     job->id = id_next(&edit->totals.last_id, edit->now);
-    edit->totals.last_id = job->id;
     text_copy(job->kind, sizeof job->kind, submit->kind);
     if (submit->key)
         text_copy(job->key, sizeof job->key, submit->key);
@@ -187,10 +194,10 @@ int do_submit(struct edit *edit, struct jobtab_op *op)
     if (rc != JOBTAB_NOTFOUND)
         return rc;
     fail_clear();
-    if (submit->params && submit->params_size > edit->settings.params_max)
-        return fail(JOBTAB_TOOBIG, "params: %zu bytes are over the limit of %llu",
-                    submit->params_size, (unsigned long long)edit->settings.params_max);
-    rc = make_room(edit, submit->params_size);
+    size_t params_size = submit->params ? submit->params_size : 0;
+    rc = check_size("params", params_size, edit->settings.params_max);
+    if (!rc)
+        rc = make_room(edit, params_size, true);
     if (!rc)
         rc = edit_policy(edit, submit->kind, &policy);
     if (rc)

@@ -235,9 +235,9 @@ int do_finish(struct edit *edit, struct jobtab_op *op)
     int rc = load_owned(edit, op, &old, &hot);
     if (rc)
         return rc;
-    if (op->finish.result_size > edit->settings.result_max)
-        return fail(JOBTAB_TOOBIG, "result: %zu bytes are over the limit of %llu",
-                    op->finish.result_size, (unsigned long long)edit->settings.result_max);
+    rc = check_size("result", op->finish.result_size, edit->settings.result_max);
+    if (rc)
+        return rc;
     record = old;
     rc = end_finish(edit, &old, &record, &hot, &op->finish);
     give_job(op, &record);

@@ -45,6 +45,12 @@ static void check(const struct jobtab_op *op)
         text_within(op->finish.message);
         bytes_within(op->finish.result, op->finish.result_size);
         break;
+    case JOBTAB_RESTORE:
+        bytes_within(op->restore.job, op->restore.job ? sizeof *op->restore.job : 0);
+        bytes_within(op->restore.params, op->restore.params_size);
+        bytes_within(op->restore.result, op->restore.result_size);
+        bytes_within(op->restore.log, op->restore.log_size);
+        break;
     default:
         break;
     }

@@ -110,6 +110,7 @@ const char *event_outcome(int error)
 static const char *const verbs[JOBTAB_VERBS] = {
     "submit", "claim", "report", "renew", "log", "finish", "release", "cancel", "retry", "delete",
     "take",
+    "restore",
 };
 
 void event_ask(struct events *events, const struct jobtab_op *op, int64_t begun)

@@ -21,6 +21,9 @@ tests_system_fake_jobtabd_LDADD = libdaemon.la libjobtab.la
 # the command line
 EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 
+# export and import; redis-server, hiredis and sqlite3 where they are
+EXTRA_DIST += tests/system/test_move.py
+
 # the benchmark's report
 EXTRA_DIST += tests/system/test_bench.py
 

@@ -318,7 +318,7 @@ def test_export_is_every_job_with_its_params_oldest_first(cli):
     exported = [json.loads(line) for line in cli("export").stdout.splitlines()]
     assert [job["job_id"] for job in exported] == ids
     assert [job["params"]["n"] for job in exported] == list(range(250))
-    assert exported[7] == cli.json("status", ids[7])
+    assert exported[7].items() >= cli.json("status", ids[7]).items()
 
 
 def test_verify_of_a_sound_table_finds_nothing(cli):

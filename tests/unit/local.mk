@@ -5,9 +5,10 @@ EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
-	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
-	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
-	tests/unit/test_doubt tests/unit/test_holders
+	tests/unit/test_store_pages tests/unit/test_bell \
+	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
+	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
+	tests/unit/test_restore tests/unit/test_sync
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -61,9 +62,10 @@ tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
 	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
 	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
-	-Wl,--wrap=fallocate -Wl,--wrap=rename -Wl,--wrap=unlink \
-	-Wl,--wrap=truncate -Wl,--wrap=stat -Wl,--wrap=fstat -Wl,--wrap=pread -Wl,--wrap=pwrite \
-	-Wl,--wrap=malloc -Wl,--wrap=open -Wl,--wrap=mdb_reader_list -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info -Wl,--wrap=mdb_txn_id \
+	-Wl,--wrap=fallocate -Wl,--wrap=rename -Wl,--wrap=unlink -Wl,--wrap=stat \
+	-Wl,--wrap=fstat -Wl,--wrap=pread -Wl,--wrap=pwrite -Wl,--wrap=malloc -Wl,--wrap=open \
+	-Wl,--wrap=mdb_reader_list -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=mdb_txn_id \
 	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
@@ -71,6 +73,8 @@ tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_turn_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_shared_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_shared_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_sync_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_sync_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_queue_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_queue_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_parcel_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
@@ -81,6 +85,8 @@ tests_unit_test_doubt_SOURCES = tests/unit/test_doubt.c tests/crash/disk/fault.c
 	tests/crash/disk/fault.h
 tests_unit_test_doubt_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_doubt_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_restore_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_restore_LDADD = $(LIB_TEST_LDADD) -lpthread
 
 # src/common
 check_PROGRAMS += tests/unit/test_units

@@ -22,6 +22,9 @@ static int free_queue(void **state)
     return 0;
 }
 
+static const struct jobtab_job restored = {
+    .id = {{4, 5}}, .kind = "moved", .key = "42", .message = "m", .error = "e", .expires_at = 77};
+
 /* One of each verb, every pointer set. */
 static const struct jobtab_op all[] = {
     {.verb = JOBTAB_SUBMIT,
@@ -39,6 +42,9 @@ static const struct jobtab_op all[] = {
     {.verb = JOBTAB_RELEASE, .token = {1, 2}},
     {.verb = JOBTAB_DELETE, .id = {{9}}},
     {.verb = JOBTAB_TAKE, .id = {{8}}, .lease = 77},
+    {.verb = JOBTAB_RESTORE,
+     .restore = {.job = &restored, .params = "[]", .params_size = 2, .result = "\0x",
+                 .result_size = 2, .log = "one\n", .log_size = 4, .check_only = true}},
 };
 #define ALL (sizeof all / sizeof *all)
 
@@ -101,6 +107,16 @@ static void assert_same(const struct jobtab_op *a, const struct jobtab_op *b)
         assert_int_equal(a->finish.format, b->finish.format);
         assert_int_equal(a->finish.result_size, b->finish.result_size);
         assert_memory_equal(a->finish.result, b->finish.result, a->finish.result_size);
+        break;
+    case JOBTAB_RESTORE:
+        assert_memory_equal(a->restore.job, b->restore.job, sizeof *a->restore.job);
+        assert_int_equal(a->restore.params_size, b->restore.params_size);
+        assert_memory_equal(a->restore.params, b->restore.params, a->restore.params_size);
+        assert_int_equal(a->restore.result_size, b->restore.result_size);
+        assert_memory_equal(a->restore.result, b->restore.result, a->restore.result_size);
+        assert_int_equal(a->restore.log_size, b->restore.log_size);
+        assert_memory_equal(a->restore.log, b->restore.log, a->restore.log_size);
+        assert_int_equal(a->restore.check_only, b->restore.check_only);
         break;
     default:
         assert_int_equal(a->lease, b->lease);
@@ -189,6 +205,10 @@ static void damaged_requests_are_refused_or_read_within_their_bounds(void **stat
                 const char *bytes = out[i].verb == JOBTAB_LOG ? out[i].log.data : NULL;
                 if (bytes)
                     assert_true(bytes > request && out[i].log.size <= (size_t)(end - bytes));
+                bytes = out[i].verb == JOBTAB_RESTORE ? (const char *)out[i].restore.job : NULL;
+                if (bytes)
+                    assert_true(bytes > request &&
+                                sizeof(struct jobtab_job) <= (size_t)(end - bytes));
             }
         }
         queue_put_back(slot);

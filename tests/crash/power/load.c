@@ -1,11 +1,11 @@
 /* load.c - a client of the table that is recorded: all verbs, all sizes, and what it was told.
  *
- * Born:  forked by power.c, opens the table as any process does.
- * Loop:  one action after another, as the dice say; now and then it closes the table and opens it anew.
- * Ends:  when the log is long enough, or somebody noted a fault.
+ * Born:  forked by power.c, opens the table as any process does. Loop:  one action after another,
+ * as the dice say; now and then it closes the table and opens it anew. Ends:  when the log is long
+ * enough, or somebody noted a fault.
  *
- * What is in a job follows from its id, or from the seed that its submit logged, so that the story can
- * tell every byte of it.
+ * What is in a job follows from its id, or from the seed that its submit logged, so that the story
+ * can tell every byte of it.
  */
 #include "power.h"
 
@@ -121,7 +121,8 @@ static void note(struct client *c, uint64_t asked, int verb, int result, uint64_
     if (n >= TOLD_MAX)
         leave(c, "so many answers", JOBTAB_FULL, "");
     struct told *told = &c->log->told[n];
-    *told = (struct told){.asked = asked, .verb = verb, .result = result, .seed = seed, .job = *job};
+    *told = (struct told){
+        .asked = asked, .verb = verb, .result = result, .seed = seed, .job = *job};
     told->answered = log_instant(c->log);
 }
 

@@ -7,8 +7,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 programs=$1/tests/crash/power form=$2
 
-folder=$(mktemp -d /dev/shm/jobtab-crash-XXXXXX 2>/dev/null) ||
-    folder=$(mktemp -d "${TMPDIR:-/tmp}/jobtab-crash-XXXXXX") || exit 1
+folder=$(mktemp -d /dev/shm/jobtab-power-XXXXXX 2>/dev/null) ||
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/jobtab-power-XXXXXX") || exit 1
 trap 'rm -rf "$folder"; exit 1' INT TERM HUP
 
 if [ "$form" = long ]; then
