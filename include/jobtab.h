@@ -36,6 +36,10 @@
  *   and leaves the parent's handle sound. A child opens the table for itself.
  * - Exec: no descriptor of the table survives it.
  * - Times are milliseconds: instants since 1970 UTC, 0 meaning none; durations as such.
+ * - Clocks: leases and time-outs are counted on the boot clock, which nobody steps. When jobs are due or expire
+ *   is told by the wall clock. Stepped forward, it makes due at once what it passes, and no finished
+ *   job is deleted early; stepped back, no job waits longer for that once somebody sweeps, and finished
+ *   jobs are kept longer. Versions and ids grow whatever it does.
  * - Strings are UTF-8, NUL-terminated; a length limit is in bytes without the NUL.
  * - JSON is one value of RFC 8259 in UTF-8, at most 512 levels deep. It is checked when it comes
  *   in, and kept as the bytes that came; jobtab_why() names the byte where it is none.

@@ -13,6 +13,8 @@
 #include <jansson.h>
 #include <string.h>
 
+enum { PAGE = 200 };
+
 struct exporting {
     struct cli *cli;
     struct out *out; /* NULL: lines */
@@ -106,29 +108,25 @@ static void write_job(struct exporting *exporting, const struct view *view, cons
 }
 
 /* Named, and the others go on. */
-static void unreadable(struct exporting *exporting, const struct jobtab_id *id, int error)
+static void unreadable(const struct jobtab_id *id, void *context)
 {
+    struct exporting *exporting = context;
     char text[JOBTAB_ID_TEXT];
 
     jobtab_id_format(id, text);
     show_bar_end(&exporting->cli->err);
-    exporting->code = cli_complain(EXIT_REFUSED, "job %s: %s", text,
-                                   *jobtab_why() != '\0' ? jobtab_why() : jobtab_strerror(error));
+    exporting->code = cli_complain(EXIT_REFUSED, "job %s: %s", text, jobtab_why());
 }
 
-static void export_job(const struct view *listed, void *context)
+static void export_job(struct exporting *exporting, const struct jobtab_id *id)
 {
-    struct exporting *exporting = context;
     struct cli *cli = exporting->cli;
-    const struct jobtab_id *id = &listed->job.id;
     struct view view = {0};
     char *log = NULL;
     uint64_t offset = 0;
     size_t size = 0;
     int error;
 
-    if (exporting->broken)
-        return;
     exporting->done++;
     if (cli->err.terminal && exporting->done % 64 == 0)
         show_progress(&cli->err, exporting->done, exporting->all, "jobs");
@@ -141,10 +139,32 @@ static void export_job(const struct view *listed, void *context)
         jobtab_job_json(&view.job, view.params, view.result, view.json, room);
         write_job(exporting, &view, log, size);
     } else if (error != JOBTAB_NOTFOUND) { /* one that is gone since it was listed is none */
-        unreadable(exporting, id, error);
+        unreadable(id, exporting);
     }
     free(log);
     view_free(&view);
+}
+
+/* Not by the backend's verb: it says the same when records are damaged and when it got no further. */
+static int export_all(struct exporting *exporting)
+{
+    struct jobtab_filter filter = {
+        .oldest_first = true, .damaged = unreadable, .context = exporting};
+    struct jobtab_job *jobs = need(malloc(PAGE * sizeof *jobs));
+    int error = JOBTAB_OK;
+    bool more = true;
+
+    while (error == JOBTAB_OK && more && !exporting->broken) {
+        size_t n = PAGE;
+
+        error = jobtab_list(exporting->cli->table, &filter, jobs, &n, &filter.after, &more);
+        filter.after_set = true;
+        for (size_t i = 0; error == JOBTAB_OK && i < n && !exporting->broken; i++)
+            export_job(exporting, &jobs[i].id);
+    }
+    free(jobs);
+    show_bar_end(&exporting->cli->err);
+    return error == JOBTAB_OK ? EXIT_FINE : cli_table_failed(error);
 }
 
 /* The file gets its name even when a job could not be read: it has all the others, and the exit code
@@ -164,7 +184,6 @@ static int finish_file(struct exporting *exporting, bool whole)
 
 int export_command(struct cli *cli)
 {
-    struct jobtab_filter all = {.oldest_first = true};
     struct exporting exporting = {.cli = cli};
     struct jobtab_stat stat;
     char why[512] = "";
@@ -178,12 +197,10 @@ int export_command(struct cli *cli)
         if (exporting.out == NULL)
             return cli_complain(EXIT_REFUSED, "%s", why);
     }
-    code = cli->backend->verbs->list(cli->backend, &all, 0, export_job, &exporting);
-    show_bar_end(&cli->err);
-    if (code != EXIT_FINE) {
+    code = export_all(&exporting);
+    if (code != EXIT_FINE)
         finish_file(&exporting, false);
-        return cli_failed(cli, code);
-    }
-    code = finish_file(&exporting, true);
+    else
+        code = finish_file(&exporting, true);
     return exporting.code != EXIT_FINE ? exporting.code : code;
 }

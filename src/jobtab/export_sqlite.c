@@ -113,14 +113,33 @@ static void interrupted(int signal)
     raise(signal); /* it is the default's again: SA_RESETHAND */
 }
 
+static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { INTERRUPTS = sizeof interrupts / sizeof interrupts[0] };
+
 static void watch_interrupts(const char *path)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct sigaction action = {.sa_handler = interrupted, .sa_flags = (int)SA_RESETHAND};
 
     unfinished = path;
-    for (size_t i = 0; path != NULL && i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+    for (int i = 0; path != NULL && i < INTERRUPTS; i++)
+        sigaction(interrupts[i], &action, NULL);
+}
+
+/* A file that no signal can leave behind. `path` is a template, filled in. */
+static int make_watched(char *path)
+{
+    sigset_t held, before;
+    int fd;
+
+    sigemptyset(&held);
+    for (int i = 0; i < INTERRUPTS; i++)
+        sigaddset(&held, interrupts[i]);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    fd = mkstemp(path);
+    if (fd >= 0)
+        watch_interrupts(path);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return fd;
 }
 
 /* ------------------------------------------------------------------------ tables */
@@ -159,7 +178,7 @@ struct out *out_begin(const char *path, char *why, size_t size)
     out->path = need(strdup(path));
     if (asprintf(&out->partial, "%s.XXXXXX", path) < 0)
         out->partial = need(NULL);
-    fd = mkstemp(out->partial);
+    fd = make_watched(out->partial);
     if (fd < 0) {
         system_failed(out, why, size);
         free(out->partial);
@@ -167,7 +186,6 @@ struct out *out_begin(const char *path, char *why, size_t size)
         out_drop(out);
         return NULL;
     }
-    watch_interrupts(out->partial);
     fchmod(fd, 0666 & ~mask);
     close(fd);
     if (sqlite3_open_v2(out->partial, &out->db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&

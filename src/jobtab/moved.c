@@ -231,6 +231,15 @@ static const struct taker {
 #undef FIELD
 };
 
+static bool is_utf8(const char *text, size_t size)
+{
+    json_t *string = json_stringn(text, size);
+    bool sound = string != NULL;
+
+    json_decref(string);
+    return sound;
+}
+
 static bool take(struct making *making, const struct taker *taker)
 {
     const struct value *value = making->values[taker->target];
@@ -239,7 +248,8 @@ static bool take(struct making *making, const struct taker *taker)
 
     if (value == NULL || value->type == VALUE_NULL)
         return true;
-    if (!row_text(making->row, value, &text, &size) || strlen(text) != size) {
+    if (!row_text(making->row, value, &text, &size) || strlen(text) != size ||
+        (value->type == VALUE_TEXT && !is_utf8(text, size))) {
         snprintf(making->why, MOVED_WHY, "%s: it is no text", mapping_name(taker->target));
         return false;
     }
@@ -368,8 +378,8 @@ static bool take_params(struct making *making)
         if (!append_member(making, value))
             return false;
     }
-    if (open)
-        moved->params[moved->params_size++] = '}';
+    if (open) /* append_member left room for the brace */
+        strcpy(moved->params + moved->params_size++, "}");
     return true;
 }
 

@@ -93,7 +93,7 @@ static bool address_parse(const char *url, struct address *address)
     CURLU *parts = need(curl_url());
     bool sound = curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
 
-    *address = (struct address){NULL};
+    *address = (struct address){.host = NULL};
     if (sound) {
         curl_url_get(parts, CURLUPART_HOST, &address->host, 0);
         curl_url_get(parts, CURLUPART_PORT, &address->port, 0);

@@ -38,7 +38,7 @@ struct conf {
     char *file;
     uint32_t worker_processes, runner_processes;
     char *user, *pid_file, *error_log, *access_log, *default_kind;
-    int64_t shutdown_timeout;
+    int64_t shutdown_timeout, stall_timeout;
     uint64_t body_max;           /* bytes of an HTTP request body */
     uint32_t worker_connections; /* at once in one worker */
     char **hosts;                /* further names that Host may have; NULL-terminated, or NULL */

@@ -26,6 +26,7 @@
 /* LMDB forbids a second environment of the same file in one process. */
 static struct jobtab *open_tables;
 static pthread_mutex_t open_tables_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static const struct jobtab_options defaults = {
     .map_size = UINT64_C(1) << 30,
@@ -38,12 +39,29 @@ static const struct jobtab_options defaults = {
     .max_readers = 1022,
 };
 
+static void lock_open_tables(void)
+{
+    pthread_mutex_lock(&open_tables_lock);
+}
+
+static void unlock_open_tables(void)
+{
+    pthread_mutex_unlock(&open_tables_lock);
+}
+
+/* A fork waits for the list: in the child nobody would ever give the lock up. */
+static void prepare_for_forks(void)
+{
+    pthread_atfork(lock_open_tables, unlock_open_tables, unlock_open_tables);
+}
+
 /* Add to this process's open tables, unless it is there. */
 static int enlist(struct jobtab *table)
 {
     int rc = JOBTAB_OK;
 
-    pthread_mutex_lock(&open_tables_lock);
+    pthread_once(&fork_once, prepare_for_forks);
+    lock_open_tables();
     for (const struct jobtab *t = open_tables; t; t = t->next_open)
         if (t->pid == table->pid && t->device == table->device && t->inode == table->inode)
             rc = fail(JOBTAB_BUSY, "this process has %s open already", table->dir);
@@ -51,20 +69,20 @@ static int enlist(struct jobtab *table)
         table->next_open = open_tables;
         open_tables = table;
     }
-    pthread_mutex_unlock(&open_tables_lock);
+    unlock_open_tables();
     return rc;
 }
 
 static void delist(const struct jobtab *table)
 {
-    pthread_mutex_lock(&open_tables_lock);
+    lock_open_tables();
     for (struct jobtab **at = &open_tables; *at; at = &(*at)->next_open) {
         if (*at == table) {
             *at = table->next_open;
             break;
         }
     }
-    pthread_mutex_unlock(&open_tables_lock);
+    unlock_open_tables();
 }
 
 /* Make the directory, parents too. */

@@ -9,7 +9,6 @@
 
 #define AHEAD_MAX (INT64_C(86400) * 1000)
 #define TIME_MAX  INT64_C(253402300799999) /* the year 9999: what its text has room for */
-#define DURATION_MAX INT64_C(3155760000000)
 
 /* No job has this id. */
 static const struct jobtab_id nobody;
@@ -26,8 +25,10 @@ static int check_texts(const struct jobtab_job *job)
     int rc = table_check_kind(job->kind); /* it ends within its array, or is too long */
     if (rc)
         return rc;
-    if (strnlen(job->key, sizeof job->key) > JOBTAB_KEY_MAX)
-        return fail(JOBTAB_INVALID, "idempotency_key: it is over %d bytes", JOBTAB_KEY_MAX);
+    if (job->key[0])
+        rc = table_check_key(job->key);
+    if (rc)
+        return rc;
     if (strnlen(job->message, sizeof job->message) > JOBTAB_MESSAGE_MAX)
         return fail(JOBTAB_TOOBIG, "message: it is over %d bytes", JOBTAB_MESSAGE_MAX);
     if (strnlen(job->error, sizeof job->error) > JOBTAB_MESSAGE_MAX)
@@ -50,9 +51,8 @@ static int check_numbers(const struct jobtab_job *job)
         return fail(JOBTAB_INVALID, "error: a completed job has none");
     for (int i = 0; i < 2; i++) {
         int64_t duration = i ? job->timeout : job->backoff;
-        if (duration < 0 || duration > DURATION_MAX)
-            return fail(JOBTAB_INVALID, "%s: it is negative, or over a hundred years",
-                        i ? "timeout" : "backoff");
+        if (duration < 0 || duration > JOBTAB_DURATION_MAX)
+            return fail(JOBTAB_INVALID, "%s: %s", i ? "timeout" : "backoff", NOT_A_DURATION);
     }
     return JOBTAB_OK;
 }

@@ -12,6 +12,7 @@
 #include "bell.h"
 #include "clock.h"
 #include "queue.h"
+#include "step.h"
 
 enum doubt_state {
     DOUBT_NONE,
@@ -32,7 +33,7 @@ struct shared {
     uint32_t unused;
     struct boot boot;
     uint64_t device, inode; /* of this file: a copy has another's locks in it */
-    char pad[24];
+    struct step step;
     struct bell bell;
     struct queue queue;
     struct doubt doubt;

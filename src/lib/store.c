@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,6 +123,10 @@ static int broken(void)
  * knows no such thing has nothing to promise. */
 static int take_blocks(int fd, uint64_t from, uint64_t to)
 {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && to > limit.rlim_cur)
+        return EFBIG; /* which counts at the write */
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0)
         return 0;
     return errno == EOPNOTSUPP ? 0 : errno;
@@ -183,61 +188,6 @@ static int check_transaction_id(MDB_env *env)
     return JOBTAB_OK;
 }
 
-/* What a control makes of a commit. */
-static unsigned sync_flag(void)
-{
-    return mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0; /* unreachable: in the tests' copy alone */
-}
-
-static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
-{
-    MDB_txn *txn;
-
-    int rc = mdb_txn_begin(env, NULL, 0, &txn);
-    if (rc)
-        return rc;
-    for (int i = 0; !rc && i < STORE_DBS; i++)
-        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &dbs[i]);
-    if (!rc)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
-    return rc;
-}
-
-/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and
- * would never again open a file that a power failure had left with one of them. Nobody else knows
- * the new one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the
- * caller's to sync. */
-static int make_file(const char *dir, const char *path, uint64_t map_size)
-{
-    const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | sync_flag();
-    MDB_dbi dbs[STORE_DBS];
-    char new_path[4096];
-    MDB_env *env;
-
-    snprintf(new_path, sizeof new_path, "%s/%s", dir, new_file); /* not longer than `path` */
-    if (unlink(new_path) < 0 && errno != ENOENT)
-        return fail_errno(JOBTAB_SYSTEM, errno, "cannot remove %s", new_path);
-    int rc = mdb_env_create(&env);
-    if (rc)
-        return translate(rc, new_path);
-    rc = mdb_env_set_maxdbs(env, STORE_DBS);
-    if (!rc)
-        rc = mdb_env_set_mapsize(env, map_size);
-    if (!rc)
-        rc = mdb_env_open(env, new_path, flags, 0600);
-    if (!rc)
-        rc = make_databases(env, dbs);
-    mdb_env_close(env);
-    if (rc)
-        rc = translate(rc, new_path);
-    else if (rename(new_path, path) < 0)
-        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", path);
-    if (rc)
-        unlink(new_path);
-    return rc;
-}
-
 struct first_fault {
     char line[256]; /* "" before there is one */
 };
@@ -269,6 +219,61 @@ static int check_pages(MDB_env *env, int fd, const char *path)
         mdb_txn_abort(txn);
     } while (passed);
     return rc == JOBTAB_DAMAGED ? fail(rc, "%s: %s", path, first.line) : rc;
+}
+
+/* What a control makes of a commit. */
+static unsigned sync_flag(void)
+{
+    return mutant(MUTANT_NO_SYNC) ? MDB_NOSYNC : 0; /* unreachable: in the tests' copy alone */
+}
+
+static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
+{
+    MDB_txn *txn;
+
+    int rc = mdb_txn_begin(env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    for (int i = 0; !rc && i < STORE_DBS; i++)
+        rc = mdb_dbi_open(txn, names[i], MDB_CREATE, &dbs[i]);
+    if (!rc)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and would
+ * never again open a file that a power failure had left with one of them. Nobody else knows the new
+ * one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the caller's to
+ * sync. */
+static int make_file(const char *dir, const char *path, uint64_t map_size)
+{
+    const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | sync_flag();
+    MDB_dbi dbs[STORE_DBS];
+    char new_path[4096];
+    MDB_env *env;
+
+    snprintf(new_path, sizeof new_path, "%s/%s", dir, new_file); /* not longer than `path` */
+    if (unlink(new_path) < 0 && errno != ENOENT)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot remove %s", new_path);
+    int rc = mdb_env_create(&env);
+    if (rc)
+        return translate(rc, new_path);
+    rc = mdb_env_set_maxdbs(env, STORE_DBS);
+    if (!rc)
+        rc = mdb_env_set_mapsize(env, map_size);
+    if (!rc)
+        rc = mdb_env_open(env, new_path, flags, 0600);
+    if (!rc)
+        rc = make_databases(env, dbs);
+    mdb_env_close(env);
+    if (rc)
+        rc = translate(rc, new_path);
+    else if (rename(new_path, path) < 0)
+        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot name %s", path);
+    if (rc)
+        unlink(new_path);
+    return rc;
 }
 
 /* There without exception, but in a file that an earlier version had begun to make. */
@@ -331,7 +336,7 @@ static bool has_namesake(struct store *store)
     bool found = false;
 
     store_each_reader(store, find_namesake, &found);
-    return found;
+    return found && !mutant(MUTANT_NAMESAKE);
 }
 
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,
@@ -359,9 +364,11 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     if (!store)
         return fail(JOBTAB_SYSTEM, "out of memory");
     pthread_rwlock_init(&store->gate, NULL);
-    rc = pages_check_head(path);
+    rc = make_lock_file(dir, max_readers);
     if (!rc)
-        rc = make_lock_file(dir, max_readers);
+        rc = drop_half_made(path, must_exist);
+    if (!rc)
+        rc = pages_check_head(path);
     if (rc)
         goto failed;
     rc = mdb_env_create(&store->env);

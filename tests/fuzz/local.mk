@@ -9,6 +9,7 @@ EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/cursor.dict tes
 	tests/fuzz/fuzz_head.c \
 	tests/fuzz/fuzz_http.py \
 	tests/fuzz/fuzz_id.c \
+	tests/fuzz/fuzz_import.c \
 	tests/fuzz/fuzz_json.c \
 	tests/fuzz/fuzz_output.c \
 	tests/fuzz/fuzz_parcel.c \

@@ -116,6 +116,30 @@ def test_values_are_copies(jobs):
     assert jobs["a"]["tags"] == ["x"]
 
 
+def test_values_of_a_live_store_change_the_job(jobs):
+    with jobtab.JobStore(jobs.path, live=True) as live:
+        live["a"] = {"status": "pending", "n": 1}
+        live["a"]["status"] = "running"
+        assert jobs["a"]["status"] == "running"
+        row = live["a"]
+        row.update(progress=20, message="Collecting prices...")
+        assert (row["progress"], row["version"]) == (20, jobs["a"]["version"]) and row == jobs["a"]
+        row |= {"progress": 30}
+        assert jobs["a"]["progress"] == 30 and live.get("a")["progress"] == 30
+        for row in live.values():
+            row["progress"] = 40
+        assert jobs["a"]["progress"] == 40 and row.setdefault("n", 5) == 1
+        with pytest.raises(jobtab.Invalid):
+            row["progress"] = 400
+        with pytest.raises(jobtab.FieldError):
+            row["colour"] = "red"
+        with pytest.raises(jobtab.FieldError):
+            del row["n"]
+        assert row == jobs["a"] and type(dict(row)) is dict
+        live["a"].update({"status": "completed"}, result=[1])
+        assert jobs["a"]["result"] == [1]
+
+
 def test_assigning_what_was_read_with_changes_changes_these(jobs):
     jobs["a"] = {"status": "running", "source": "a.csv"}
     jobs["a"] = {**jobs["a"], "progress": 60, "message": "half"}
@@ -133,15 +157,16 @@ def test_assigning_to_a_job_that_is_done_starts_it_anew(jobs):
     verify(jobs)
 
 
-def test_the_mapping_protocol(jobs):
-    names = [f"job {n}" for n in range(300)]  # more than a page
+def test_the_mapping_protocol(jobs, monkeypatch):
+    monkeypatch.setattr(jobtab, "_PAGE", 16)
+    names = [f"job {n}" for n in range(50)]  # some pages
     for name in names:
         jobs[name] = {"n": name}
     anonymous = jobs.create(None, {"n": "anonymous"})
-    assert len(jobs) == 301 and list(jobs) == names + [anonymous] and list(jobs.keys()) == list(jobs)
+    assert len(jobs) == 51 and list(jobs) == names + [anonymous] and list(jobs.keys()) == list(jobs)
     assert [key for key, _ in jobs.items()] == list(jobs)
     assert [row["n"] for row in jobs.values()] == names + ["anonymous"]
-    assert "job 3" in jobs and "job 300" not in jobs and 3 not in jobs and "" not in jobs and "x" * 999 not in jobs
+    assert "job 3" in jobs and "job 50" not in jobs and 3 not in jobs and "" not in jobs and "x" * 999 not in jobs
     assert jobs.get("no") is None and jobs.get("no", 5) == 5 and jobs.exists(anonymous)
     with pytest.raises(KeyError) as caught:
         jobs["no"]
@@ -230,6 +255,8 @@ def test_a_bad_change_names_the_field_and_changes_nothing(jobs, fields, error, w
         ({"status": "pending", "progress": 5}, jobtab.FieldError),
         ({"status": "pending", "result": 5}, jobtab.FieldError),
         ({"status": "queued"}, jobtab.Invalid),
+        ({"status": "running", "progress": 101}, jobtab.Invalid),
+        ({"status": "completed", "result": object()}, jobtab.Invalid),
         ({"kind": "a b"}, jobtab.Invalid),
         ({"x": {1, 2}}, jobtab.Invalid),
         ({"x": "y" * 70000}, jobtab.TooBig),

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "../crash/disk/fault.h"
+#include "clock.h"
 #include "edit.h"
 #include "store.h"
 
@@ -92,12 +93,14 @@ static void a_disk_that_stays_bad_refuses_changes_and_lets_reads_be(void **state
     only(&t, FAULT_FDATASYNC, 1, FAULT_FOR_EVER);
     assert_int_equal(report(&t, 10), JOBTAB_BROKEN);
     reopen(&t);
+    int64_t begun = clock_boot();
     for (int i = 0; i < 20; i++) {
         assert_int_equal(report(&t, 20), JOBTAB_SYSTEM);
         assert_non_null(strstr(jobtab_why(), "cannot sync"));
         assert_int_equal(get(t.f, &t.job.id).progress, 0);
     }
     assert_true(atomic_load(&t.fault->failed) < 10); /* the disk was not asked each time */
+    assert_true(clock_boot() - begun < slowed(500)); /* and nobody waited for anybody */
     fault_disarm(t.fault);
     assert_ok(await_report(&t, 30));
     assert_sound(t.f);
@@ -273,6 +276,22 @@ static void a_table_opens_on_a_disk_that_refuses_to_sync(void **state)
     assert_int_equal(report(&t, 10), JOBTAB_SYSTEM);
     fault_disarm(t.fault);
     assert_ok(await_report(&t, 20));
+}
+
+static void a_half_made_file_is_begun_anew(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", f->dir, store_file);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, sysconf(_SC_PAGESIZE)), 0);
+    close(fd);
+    assert_int_equal(jobtab_open(f->dir, &(struct jobtab_options){.must_exist = true}, &f->table),
+                     JOBTAB_DAMAGED); /* who expects a table does not touch it */
+    fixture_reopen(f, NULL);
+    submit(f, "k");
+    assert_sound(f);
 }
 
 static void a_lock_file_with_holes_gets_its_blocks(void **state)

@@ -22,6 +22,7 @@ static int free_queue(void **state)
     return 0;
 }
 
+/* Static: what lies between its fields is zero, and travels. */
 static const struct jobtab_job restored = {
     .id = {{4, 5}}, .kind = "moved", .key = "42", .message = "m", .error = "e", .expires_at = 77};
 

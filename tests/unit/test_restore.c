@@ -35,6 +35,32 @@ static struct jobtab_job old_job(enum jobtab_state state, uint8_t last)
     return job;
 }
 
+/* Field by field: what lies between them is nobody's. */
+static void assert_same(const struct jobtab_job *a, const struct jobtab_job *b)
+{
+    static const struct {
+        size_t offset, size;
+    } numbers[] = {
+#define NUMBER(field)                                                                             \
+    {offsetof(struct jobtab_job, field), sizeof((struct jobtab_job *)0)->field}
+        NUMBER(id),          NUMBER(state),       NUMBER(reason),       NUMBER(priority),
+        NUMBER(progress),    NUMBER(attempt),     NUMBER(max_attempts), NUMBER(crashes),
+        NUMBER(max_crashes), NUMBER(version),     NUMBER(backoff),      NUMBER(timeout),
+        NUMBER(created_at),  NUMBER(run_at),      NUMBER(started_at),   NUMBER(updated_at),
+        NUMBER(finished_at), NUMBER(expires_at),  NUMBER(params_size),  NUMBER(result_size),
+        NUMBER(log_begin),   NUMBER(log_end),     NUMBER(result_format), NUMBER(owner.pid),
+#undef NUMBER
+    };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        assert_memory_equal((const char *)a + numbers[i].offset,
+                            (const char *)b + numbers[i].offset, numbers[i].size);
+    assert_string_equal(a->kind, b->kind);
+    assert_string_equal(a->key, b->key);
+    assert_string_equal(a->message, b->message);
+    assert_string_equal(a->error, b->error);
+}
+
 static int restore(struct fixture *f, const struct jobtab_job *job, struct jobtab_job *left)
 {
     return jobtab_restore(f->table, &(struct jobtab_restore){.job = job}, left);
@@ -82,7 +108,7 @@ static void a_job_comes_back_as_it_was_with_a_new_version(void **state)
     job.params_size = 3;
     job.result_size = 2;
     job.log_end = sizeof log;
-    assert_memory_equal(&got, &job, sizeof job);
+    assert_same(&got, &job);
     free(params);
     free(result);
     free(bytes);
