@@ -80,7 +80,7 @@ struct tree {
     struct database is; /* as it was found */
     struct key last;    /* in order: the next one is above it */
     bool lowest;        /* or equal to it: it was that of a branch */
-    unsigned flags, may, of_entries; /* what it must have, may have, and its entries may have */
+    unsigned flags, of_entries; /* what it must have, and its entries may have */
     void (*leaf)(struct pages *pages, const struct entry *entry, const uint8_t *value, size_t size);
 };
 
@@ -419,7 +419,7 @@ static void check_all(struct pages *pages, const struct meta *meta, const char *
 {
     struct tree catalogue = {.name = "catalogue", .of_entries = DATABASE, .leaf = note_database};
     struct tree list = {
-        .name = "free list", .flags = NUMBERS, .may = NO_FOLDER, .of_entries = BIG, .leaf = note_free};
+        .name = "free list", .flags = NUMBERS, .of_entries = BIG, .leaf = note_free};
 
     check_tree(pages, &catalogue, &meta->catalogue);
     for (size_t i = 0; i < pages->n_named && !pages->error; i++) {
