@@ -378,8 +378,6 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
     pthread_rwlock_init(&store->gate, NULL);
     rc = make_lock_file(dir, max_readers);
     if (!rc)
-        rc = drop_half_made(path, must_exist);
-    if (!rc)
         rc = pages_check_head(path);
     if (rc)
         goto failed;

@@ -278,22 +278,6 @@ static void a_table_opens_on_a_disk_that_refuses_to_sync(void **state)
     assert_ok(await_report(&t, 20));
 }
 
-static void a_half_made_file_is_begun_anew(void **state)
-{
-    struct fixture *f = *state;
-    char path[128];
-
-    snprintf(path, sizeof path, "%s/%s", f->dir, store_file);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_equal(ftruncate(fd, sysconf(_SC_PAGESIZE)), 0);
-    close(fd);
-    assert_int_equal(jobtab_open(f->dir, &(struct jobtab_options){.must_exist = true}, &f->table),
-                     JOBTAB_DAMAGED); /* who expects a table does not touch it */
-    fixture_reopen(f, NULL);
-    submit(f, "k");
-    assert_sound(f);
-}
-
 static void a_lock_file_with_holes_gets_its_blocks(void **state)
 {
     struct fixture *f = *state;
