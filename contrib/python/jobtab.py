@@ -21,8 +21,8 @@ What is different from a dictionary:
   from one to the other as jobtab(3) allows; anything else raises Refused.
 * A running job has an owner: the process that moved it to running, by ``update(job_id,
   status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can
-  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When the
-  owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
+  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When
+  the owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
 * A finished job is deleted when it is older than the table's ``retention`` (a day).
 
 The fields of a job are those of the HTTP interface: job_id, kind, status, reason, done, progress (0
@@ -702,8 +702,8 @@ class _Deadline:
 
 
 class LiveRow(Dict[str, Any]):
-    """What a store with live=True gives: a copy that changes the job when it is changed, and then is
-    as the job is. A plain copy of it is dict(row)."""
+    """What a store with live=True gives: a copy that changes the job when it is changed, and then
+    is as the job is. A plain copy of it is dict(row)."""
 
     def __init__(self, store: "JobStore", row: Row):
         super().__init__(row)
