@@ -435,18 +435,40 @@ static void the_disk_says_whether_there_is_room(void **state)
         {ENOSPC, ENOSPC, JOBTAB_FULL}, {ENOSPC, EDQUOT, JOBTAB_FULL}, {EIO, EFBIG, JOBTAB_FULL},
         {EIO, EIO, JOBTAB_SYSTEM},     {ENOSPC, 0, JOBTAB_OK},
     };
+    const uint64_t much = UINT64_C(1) << 19; /* more than is free within the file */
     struct home *home = *state;
+    struct store_txn *txn;
 
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         reopen(home);
+        assert_ok(store_write(home->store, &txn));
         fail_at("fallocate", 0, answers[i].first);
         if (answers[i].second)
             then_fail_at("fallocate", 0, answers[i].second);
-        assert_int_equal(store_reserve(home->store, 100), answers[i].returns);
+        assert_int_equal(store_reserve(txn, much), answers[i].returns);
         assert_failed();
+        store_end(txn);
     }
-    assert_ok(store_reserve(home->store, 100));
-    assert_ok(store_reserve(home->store, UINT64_C(1) << 40)); /* to the end of the map */
+    assert_ok(store_write(home->store, &txn));
+    assert_ok(store_reserve(txn, much));
+    assert_ok(store_reserve(txn, UINT64_C(1) << 40)); /* to the end of the map */
+    store_end(txn);
+}
+
+static void a_full_disk_has_room_for_what_fits_into_freed_pages(void **state)
+{
+    struct home *home = *state;
+    struct store_txn *txn;
+
+    for (int i = 0; i < 4; i++) /* each frees what the one before wrote */
+        put_one(home, "k");
+    reopen(home);
+    assert_ok(store_write(home->store, &txn));
+    fail_at("fallocate", 0, ENOSPC);
+    then_fail_at("fallocate", 0, ENOSPC);
+    assert_ok(store_reserve(txn, 1));
+    assert_failed();
+    store_end(txn);
 }
 
 static void a_failed_settlement_can_be_tried_again(void **state)
@@ -876,6 +898,7 @@ int main(void)
         TEST(slots_of_a_namesake_are_cleared_by_opening_again),
         TEST(a_file_system_that_cannot_take_blocks_ahead_is_used_without),
         TEST(the_disk_says_whether_there_is_room),
+        TEST(a_full_disk_has_room_for_what_fits_into_freed_pages),
         TEST(a_failed_settlement_can_be_tried_again),
         TEST(a_place_that_cannot_be_is_refused),
         TEST(a_transaction_that_cannot_begin_leaves_the_store_usable),
