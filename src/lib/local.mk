@@ -7,8 +7,8 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/apply.c src/lib/verbs.h src/lib/lead.c src/lib/lead.h \
 	src/lib/queue.c src/lib/queue.h src/lib/parcel.c src/lib/parcel.h \
 	src/lib/batch.c src/lib/batch.h src/lib/shared.c src/lib/shared.h \
-	src/lib/futex.c src/lib/futex.h src/lib/text.h src/lib/mutant.h \
-	src/lib/submit.c src/lib/work.c src/lib/control.c src/lib/restore.c \
+	src/lib/blocks.c src/lib/blocks.h src/lib/futex.c src/lib/futex.h src/lib/text.h \
+	src/lib/mutant.h src/lib/submit.c src/lib/work.c src/lib/control.c src/lib/restore.c \
 	src/lib/end.c src/lib/end.h src/lib/edit.c src/lib/edit.h \
 	src/lib/open.c src/lib/read.c src/lib/stat.c src/lib/wait.c src/lib/sweep.c \
 	src/lib/holders.c src/lib/locks.c src/lib/locks.h src/lib/step.c src/lib/step.h \

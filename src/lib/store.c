@@ -15,6 +15,7 @@
  */
 #include "store.h"
 
+#include "blocks.h"
 #include "clock.h"
 #include "error.h"
 #include "mutant.h"
@@ -31,7 +32,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,7 +46,7 @@
 #define READ_STEP (1 << 20) /* bytes that are read at once to see whether they can be */
 
 /* The size that LMDB gives its lock file: a header and a cache line for each reader. */
-#define LOCK_FILE_SIZE(readers) ((off_t)(readers) * 64 + 128)
+#define LOCK_FILE_SIZE(readers) ((uint64_t)(readers) * 64 + 128)
 
 const char store_file[] = "data.mdb";
 
@@ -119,52 +119,16 @@ static int broken(void)
     return fail(JOBTAB_BROKEN, "an earlier commit failed with its outcome unknown");
 }
 
-/* Blocks for bytes of a file, whether its end is before them or not. 0 or an errno. A file system that
- * knows no such thing has nothing to promise. */
-static int take_blocks(int fd, uint64_t from, uint64_t to)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && to > limit.rlim_cur)
-        return EFBIG; /* which counts at the write */
-    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0)
-        return 0;
-    return errno == EOPNOTSUPP ? 0 : errno;
-}
-
 /* ---------------------------------------------------------------- open, close */
 
-/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it: give it its room
- * before, also to one that has holes (made by LMDB's own tools, or copied). Not beyond its end: others
- * may have it mapped as it is. Never while this process has the environment open, since closing a
- * descriptor drops all of the process's locks on the file. */
+/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it, or for a hole in it (its own
+ * tools make such files). */
 static int make_lock_file(const char *dir, uint32_t readers)
 {
     char path[4096];
-    struct stat file;
-    bool made = false;
 
     snprintf(path, sizeof path, "%s/lock.mdb", dir); /* not longer than that of the data */
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        made = true;
-    }
-    if (fd < 0)
-        return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
-    int rc = JOBTAB_OK;
-    if (fstat(fd, &file) < 0) {
-        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot look at %s", path);
-    } else {
-        off_t size = file.st_size < LOCK_FILE_SIZE(readers) ? LOCK_FILE_SIZE(readers) : file.st_size;
-        int err = take_blocks(fd, 0, (uint64_t)size);
-        if (err)
-            rc = fail_errno(JOBTAB_SYSTEM, err, "cannot make room for %s", path);
-    }
-    if (rc && made)
-        unlink(path);
-    close(fd);
-    return rc;
+    return blocks_fill(path, LOCK_FILE_SIZE(readers));
 }
 
 /* A first opener that was killed between making the lock file and reading the meta pages leaves
@@ -967,11 +931,11 @@ int store_reserve(struct store_txn *txn, uint64_t bytes)
         return JOBTAB_OK;
     more = wanted + ROOM_STEP < most ? wanted + ROOM_STEP : most;
     mdb_env_get_fd(store->env, &fd);
-    if (take_blocks(fd, store->room, more) == 0) {
+    if (blocks_take(fd, store->room, more) == 0) {
         store->room = more;
         return JOBTAB_OK;
     }
-    int err = take_blocks(fd, store->room, wanted);
+    int err = blocks_take(fd, store->room, wanted);
     if (err && spare(txn) >= bytes)
         return JOBTAB_OK;
     if (err == ENOSPC || err == EDQUOT || err == EFBIG)

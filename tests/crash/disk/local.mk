@@ -14,8 +14,8 @@ $(fault_module): $(fault_sources)
 	$(AM_V_CCLD)$(CC) $(AM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ \
 	    '$(srcdir)/tests/crash/disk/fault.c'
 
-disk_sweep_sources = tests/crash/disk/sweep.c tests/crash/disk/stage.c \
-	tests/crash/disk/stage.h $(fault_sources)
+disk_sweep_sources = tests/crash/disk/sweep.c tests/crash/disk/round.c tests/crash/disk/round.h \
+	tests/crash/disk/stage.c tests/crash/disk/stage.h $(fault_sources)
 tests_crash_disk_sweep_SOURCES = $(disk_sweep_sources)
 tests_crash_disk_sweep_LDADD = libjobtab.la
 tests_crash_disk_sweep_mutant_SOURCES = $(disk_sweep_sources)

@@ -1,10 +1,6 @@
 /* sweep.c - a disk that fails, at each system call that touches a table's files: once, for ever, for a while.
  *
- * A round is the story of stage.h in a new table. At one step one call fails, or some from it on. What was
- * answered before must be there; the step is done once or never, and so the table says whether it was; an
- * error has words; reads meanwhile show what was there or fail. Once the disk is well again the same
- * process goes on (and opens the table again where it was told to), and so does a neighbour that had the
- * table open all the time; both find a sound table, as does whoever opens it when all have left.
+ * Each point is a round (round.h) in a process of its own, several at a time.
  *
  *     sweep [-d FOLDER] [-c CALLS] [-w WHILES] [-j JOBS] [-s SEED] [-r STEP:CALL:KIND:TIMES] [STEP...]
  *
@@ -16,45 +12,19 @@
  *
  * Prints TAP, a kind of error a line. Exit: 0 all held, 1 a fault.
  */
-#include "stage.h"
+#include "round.h"
 
-#include <errno.h>
-#include <ftw.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STEPS_MAX 32
-#define BOUND     10000 /* ms in which all goes on once the disk is well */
-#define HANG      60    /* s of a round */
-
-/* EINTR for ever is what no disk does. */
-static const struct kind {
-    const char *name, *what;
-    int error;
-    bool lasts;
-} kinds[] = {
-    {"eio", "an I/O error", EIO, true},
-    {"enospc", "a disk without space", ENOSPC, true},
-    {"eintr", "a call that a signal ends", EINTR, false},
-    {"short", "a write that is cut short", FAULT_SHORT, true},
-};
-#define KINDS (sizeof kinds / sizeof kinds[0])
-
-struct point {
-    unsigned step, call, kind;
-    uint32_t times; /* calls that fail, in a row */
-};
-
-#define WHILE 12 /* at most so many, for a while */
+#define WHILE 12 /* calls that fail at most, for a while */
 
 static struct {
     const char *folder;
@@ -62,338 +32,21 @@ static struct {
     char *const *steps; /* NULL: all */
 } set = {.folder = "/dev/shm", .calls = 200, .jobs = 8};
 
-static struct view views[STEPS_MAX + 1]; /* after so many steps, on a sound disk */
-static uint32_t counted[STEPS_MAX];      /* calls of each */
-static _Atomic uint32_t *tally;          /* shared by rounds: those in which a call failed, by kind */
-
-/* --------------------------------------------------------------- of one round */
-
-static struct stage stage;
-static struct point point;
-
-static void __attribute__((format(printf, 1, 2), noreturn)) give_up(const char *format, ...)
-{
-    va_list arguments;
-    char words[500];
-
-    va_start(arguments, format);
-    vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-    printf("# %s: %s; the call was %s; -r %u:%u:%s:%u, in %s\n", steps[point.step].name, words,
-           fault_call_name(stage.fault->last), point.step, point.call, kinds[point.kind].name,
-           point.times, stage.folder);
-    _exit(1);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-}
-
-static bool same(const struct view *a, const struct view *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
-}
-
-/* A code that a disk may cause, and words to it. */
-static void check_error(int rc)
-{
-    if (rc != JOBTAB_SYSTEM && rc != JOBTAB_BROKEN && rc != JOBTAB_FULL)
-        give_up("the error is \"%s\": %s", jobtab_strerror(rc), jobtab_why());
-    if (!jobtab_why()[0])
-        give_up("the error \"%s\" has no words", jobtab_strerror(rc));
-}
-
-/* What the table shows is what `least` or `most` steps leave. Returns which. */
-static unsigned judge(unsigned least, unsigned most, const char *who)
-{
-    struct view view;
-
-    int rc = stage_view(&stage, &view);
-    if (rc)
-        give_up("%s cannot read: %s", who, jobtab_why());
-    if (same(&view, &views[most]))
-        return most;
-    if (!same(&view, &views[least]))
-        give_up("%s finds what no step leaves", who);
-    return least;
-}
-
-static void tell_fault(const char *fault, void *who)
-{
-    give_up("%s: verify: %s", (const char *)who, fault);
-}
-
-static void check_sound(struct jobtab *table, const char *who)
-{
-    uint64_t records, faults;
-
-    if (jobtab_verify(table, tell_fault, NULL, (void *)(uintptr_t)who, &records, &faults))
-        give_up("%s cannot verify: %s", who, jobtab_why());
-}
-
-/* Somebody else's write, once the disk is well. */
-static void poke(struct jobtab *table, const char *who)
-{
-    int64_t begun = now_ms();
-    int rc;
-
-    while ((rc = jobtab_submit(table, &(struct jobtab_submit){.kind = NEIGHBOUR_KIND}, NULL)) != 0) {
-        if (rc == JOBTAB_BROKEN || now_ms() - begun > BOUND)
-            give_up("%s cannot write: %s", who, jobtab_why());
-        nap();
-    }
-}
-
-/* Open again where that is what the last error asks for. */
-static int recover(int rc)
-{
-    if (rc == JOBTAB_BROKEN) {
-        jobtab_close(stage.table);
-        stage.table = NULL;
-    }
-    return stage_open(&stage);
-}
-
-/* ------------------------------------------------------------------ the neighbour */
-
-static struct neighbour {
-    pid_t pid;
-    int go[2], done[2];
-} neighbour;
-
-static void await_byte(int fd)
-{
-    char byte;
-
-    if (read(fd, &byte, 1) != 1)
-        _exit(1); /* the others have told why */
-}
-
-static void send_byte(int fd)
-{
-    if (write(fd, "", 1) != 1)
-        give_up("a pipe: %s", strerror(errno));
-}
-
-/* Has the table open while the other one's disk fails; then writes to it. */
-static void be_neighbour(void)
-{
-    fault_disarm(stage.fault);
-    stage.table = NULL;
-    if (stage_open(&stage))
-        give_up("the neighbour cannot open: %s", jobtab_why());
-    poke(stage.table, "the neighbour");
-    send_byte(neighbour.done[1]);
-    await_byte(neighbour.go[0]);
-    poke(stage.table, "the neighbour");
-    check_sound(stage.table, "the neighbour");
-    send_byte(neighbour.done[1]);
-    await_byte(neighbour.go[0]);
-    jobtab_close(stage.table);
-    _exit(0);
-}
-
-/* Before the player opens its own: a forked handle would be the player's. */
-static void have_neighbour(void)
-{
-    if (pipe(neighbour.go) < 0 || pipe(neighbour.done) < 0)
-        give_up("a pipe: %s", strerror(errno));
-    neighbour.pid = fork();
-    if (neighbour.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        be_neighbour();
-    }
-    await_byte(neighbour.done[0]);
-}
-
-static void ask_neighbour(void)
-{
-    if (!neighbour.pid)
-        return;
-    send_byte(neighbour.go[1]);
-    await_byte(neighbour.done[0]);
-}
-
-static void end_neighbour(void)
-{
-    int status;
-
-    if (!neighbour.pid)
-        return;
-    send_byte(neighbour.go[1]);
-    while (waitpid(neighbour.pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (status)
-        give_up("the neighbour ended with status %#x", (unsigned)status);
-}
-
-/* ----------------------------------------------------------------------- the round */
-
-/* The step under fault. Returns what it was answered. */
-static int suffer(const struct step *step)
-{
-    unsigned done = point.step;
-    struct view view;
-
-    fault_arm(stage.fault, kinds[point.kind].error, point.call, point.times);
-    int rc = step->run(&stage);
-    if (rc)
-        check_error(rc);
-    for (int tries = 0; rc && point.times > 1 && tries < 2; tries++) {
-        /* The disk may be as bad as it was: nobody is told wrongly, and what can be read is right. */
-        if (recover(rc)) {
-            check_error(JOBTAB_SYSTEM);
-            break;
-        }
-        if (stage_view(&stage, &view) == JOBTAB_OK && !same(&view, &views[done]) &&
-            !same(&view, &views[done + 1]))
-            give_up("a read on the bad disk shows what no step leaves");
-        int again = jobtab_submit(stage.table, &(struct jobtab_submit){.kind = NEIGHBOUR_KIND}, NULL);
-        if (again)
-            check_error(again);
-        rc = again ? again : rc == JOBTAB_BROKEN ? JOBTAB_SYSTEM : rc;
-    }
-    fault_disarm(stage.fault);
-    if (stage.fault->failed)
-        atomic_fetch_add(&tally[point.kind], 1);
-    return rc;
-}
-
-/* The disk is well. Finish the step, if it was not done. */
-static void mend(const struct step *step, int rc)
-{
-    int64_t begun = now_ms();
-
-    while (rc) {
-        if (now_ms() - begun > BOUND)
-            give_up("it does not go on: %s", jobtab_why());
-        if (recover(rc)) {
-            rc = JOBTAB_SYSTEM;
-            nap();
-            continue;
-        }
-        if (point.step > 0 && judge(point.step, point.step + 1, "who goes on") > point.step &&
-            !same(&views[point.step], &views[point.step + 1]))
-            break; /* it was done, and only its answer was lost */
-        rc = step->run(&stage);
-        if (rc)
-            nap();
-    }
-}
-
-static void check_backup(void)
-{
-    struct stage copy = {.fault = stage.fault};
-    struct jobtab_stat stat;
-    char dir[PATH_ROOM];
-
-    snprintf(dir, sizeof dir, "%s/backup", stage.folder);
-    if (jobtab_open(dir, &(struct jobtab_options){.must_exist = true}, &copy.table) ||
-        jobtab_stat(copy.table, &stat, NULL, 0) || stat.jobs < 2)
-        give_up("the backup is none: %s", jobtab_why());
-    check_sound(copy.table, "the backup");
-    jobtab_close(copy.table);
-}
-
-static int remove_one(const char *path, const struct stat *file, int type, struct FTW *ftw)
-{
-    (void)file, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void begin_stage(void)
-{
-    stage = (struct stage){.fault = fault_in_force()};
-    snprintf(stage.folder, sizeof stage.folder, "%.200s/jobtab-disk-XXXXXX", set.folder);
-    if (!mkdtemp(stage.folder))
-        give_up("%s: %s", stage.folder, strerror(errno));
-    fault_disarm(stage.fault);
-    snprintf(stage.fault->dir, sizeof stage.fault->dir, "%s/", stage.folder);
-}
-
-static void end_stage(void)
-{
-    jobtab_close(stage.table);
-    stage.table = NULL;
-    nftw(stage.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* In a process of its own. */
-static void play(unsigned number)
-{
-    bool first_to_write = number % 2;
-
-    alarm(HANG);
-    begin_stage();
-    if (point.step > 0 && number % 4 < 2)
-        have_neighbour();
-    for (unsigned i = 0; i < n_steps; i++) {
-        int rc = i == point.step ? suffer(&steps[i]) : steps[i].run(&stage);
-        if (i == point.step) {
-            if (first_to_write)
-                ask_neighbour();
-            mend(&steps[i], rc);
-        } else if (rc) {
-            give_up("on a sound disk: %s: %s", steps[i].name, jobtab_why());
-        }
-        judge(i + 1, i + 1, "who goes on");
-        if (i == point.step && strcmp(steps[i].name, "claim") == 0 && rc)
-            break; /* the answer that was lost had the token */
-    }
-    if (!first_to_write)
-        ask_neighbour();
-    check_sound(stage.table, "who goes on");
-    struct view last;
-    stage_view(&stage, &last);
-    jobtab_close(stage.table);
-    stage.table = NULL;
-    end_neighbour();
-    /* Nobody has it open now: what is in the file alone counts. */
-    if (stage_open(&stage))
-        give_up("it cannot be opened in the end: %s", jobtab_why());
-    struct view found;
-    if (stage_view(&stage, &found) || !same(&found, &last))
-        give_up("who opens it in the end finds another table");
-    check_sound(stage.table, "who opens it in the end");
-    poke(stage.table, "who opens it in the end");
-    if (found.backup)
-        check_backup();
-    end_stage();
-    _exit(0);
-}
-
-/* On a sound disk: what each step leaves, and how many calls it makes. */
-static void rehearse(void)
-{
-    begin_stage();
-    for (unsigned i = 0; i < n_steps; i++) {
-        fault_arm(stage.fault, 0, 0, 0);
-        int rc = steps[i].run(&stage);
-        counted[i] = stage.fault->calls;
-        if (rc || stage_view(&stage, &views[i + 1])) {
-            printf("# the rehearsal failed: %s: %s\n", steps[i].name, jobtab_why());
-            exit(1);
-        }
-    }
-    end_stage();
-}
-
-/* -------------------------------------------------------------------------- rounds */
+static _Atomic uint32_t *tally; /* shared by rounds: those in which a call failed, by kind */
 
 static struct running {
     pid_t pid;
     struct point point;
 } *running;
 static unsigned n_running, faults;
+
+static double seconds_since(const struct timespec *begun)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
+}
 
 static void reap_one(void)
 {
@@ -421,8 +74,7 @@ static void start(struct point p, unsigned number)
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        point = p;
-        play(number);
+        round_play(set.folder, &p, number, &tally[p.kind]);
     }
     if (pid < 0) {
         perror("fork");
@@ -442,7 +94,7 @@ static void end_all(void)
 /* How many pages a commit has differs by a few. */
 static unsigned calls_of(unsigned step)
 {
-    return counted[step] + 2 < set.calls ? counted[step] + 2 : set.calls;
+    return round_calls(step) + 2 < set.calls ? round_calls(step) + 2 : set.calls;
 }
 
 static bool wanted(unsigned step)
@@ -457,8 +109,9 @@ static bool wanted(unsigned step)
 static void run_kind(unsigned kind)
 {
     unsigned rounds = 0, before = faults;
-    int64_t begun = now_ms();
+    struct timespec begun;
 
+    clock_gettime(CLOCK_MONOTONIC, &begun);
     for (unsigned step = 0; step < n_steps; step++) {
         for (unsigned call = 1; call <= calls_of(step) && wanted(step); call++) {
             start((struct point){step, call, kind, 1}, rounds++);
@@ -480,7 +133,7 @@ static void run_kind(unsigned kind)
     }
     printf("%s - %s at any call is told, and the table goes on: %u rounds, in %u a call failed (%.1f s)\n",
            faults == before ? "ok" : "not ok", kinds[kind].what, rounds, tally[kind],
-           (double)(now_ms() - begun) / 1000);
+           seconds_since(&begun));
 }
 
 static void run_again(const char *text)
@@ -528,13 +181,14 @@ int main(int argc, char **argv)
         perror("sweep");
         return 1;
     }
-    rehearse();
+    if (!round_rehearse(set.folder))
+        return 1;
     if (again) {
         run_again(again);
     } else {
         uint32_t calls = 0;
         for (unsigned i = 0; i < n_steps; i++)
-            calls += counted[i];
+            calls += round_calls(i);
         printf("# %u calls in %u steps, seed %u\n", calls, n_steps, set.seed);
         for (unsigned kind = 0; kind < KINDS; kind++)
             run_kind(kind);
