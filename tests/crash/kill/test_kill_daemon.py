@@ -22,7 +22,7 @@ from oracle import acknowledged, check, load
 from storm import Storm, storm
 
 KILLS = count(500, 10_000)
-ACKNOWLEDGED = count(20_000, 1_000_000)
+ACKNOWLEDGED = count(10_000, 1_000_000)
 STORY = 250  # kills of single processes
 ENDS = count(20, 1_000)
 STORY_ENDS = 10  # of the master, with all others or without
