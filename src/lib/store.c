@@ -167,18 +167,6 @@ static int make_lock_file(const char *dir, uint32_t readers)
     return rc;
 }
 
-/* A disk that was full may have taken one page of a new file: LMDB would refuse it for ever. Such a file
- * never was a table, whose two first pages are there before anything is committed. */
-static int drop_half_made(const char *path, bool must_exist)
-{
-    struct stat file;
-
-    if (must_exist || stat(path, &file) < 0 || file.st_size >= META_PAGES * sysconf(_SC_PAGESIZE))
-        return JOBTAB_OK;
-    return truncate(path, 0) == 0 ? JOBTAB_OK
-                                  : fail_errno(JOBTAB_SYSTEM, errno, "cannot begin %s anew", path);
-}
-
 /* A first opener that was killed between making the lock file and reading the meta pages leaves
  * the next one with transaction id 0, which would then overwrite newer commits. The open lock
  * prevents it; this makes sure. */
