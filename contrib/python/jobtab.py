@@ -21,8 +21,8 @@ What is different from a dictionary:
   from one to the other as jobtab(3) allows; anything else raises Refused.
 * A running job has an owner: the process that moved it to running, by ``update(job_id,
   status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can
-  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When the
-  owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
+  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When
+  the owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
 * A finished job is deleted when it is older than the table's ``retention`` (a day).
 
 The fields of a job are those of the HTTP interface: job_id, kind, status, reason, done, progress (0
@@ -48,6 +48,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import ctypes
 import functools
 import inspect
@@ -61,7 +62,8 @@ import uuid as _uuid
 from collections.abc import MutableMapping
 from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int32, c_int64
 from ctypes import c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Set, Tuple
 
 __version__ = "0.1.0"
 __all__ = [
@@ -337,6 +339,10 @@ _SLICE = 0.5
 _SWEEP_BUDGET = 256
 _PAGE = 256
 
+# The job that this context works on, by claim or resume: two threads of a process are one owner to
+# the table, and must not both begin the same job.
+_at_work: contextvars.ContextVar[bytes] = contextvars.ContextVar("jobtab job", default=b"")
+
 _tables: Dict[str, "_Table"] = {}
 _tables_lock = threading.Lock()
 
@@ -367,6 +373,7 @@ class _Table:
         self.stop = threading.Event()
         self.threads: List[threading.Thread] = []
         self.tokens: Dict[bytes, Tuple[int, int]] = {}  # of jobs that this process has
+        self.runs: Set[bytes] = set()  # those of them that a claim or resume works on
         self.pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
         self.bell = _Bell(self)
 
@@ -702,8 +709,8 @@ class _Deadline:
 
 
 class LiveRow(Dict[str, Any]):
-    """What a store with live=True gives: a copy that changes the job when it is changed, and then is
-    as the job is. A plain copy of it is dict(row)."""
+    """What a store with live=True gives: a copy that changes the job when it is changed, and then
+    is as the job is. A plain copy of it is dict(row)."""
 
     def __init__(self, store: "JobStore", row: Row):
         super().__init__(row)
@@ -1153,6 +1160,9 @@ class JobStore(MutableMapping[str, Row]):
         progress, message, error, data, form = _parsed(changes, read.job.progress)
         if to == now and to in _DONE:
             raise Refused(f"the job is {now}: it changes no more")
+        job = bytes(read.job.id.bytes)
+        if changes.get("status") == "running" and job in self._table.runs and _at_work.get() != job:
+            raise Refused("a claim or resume of this process works on the job")
         if others and (to == "pending" or to == "scheduled" and now not in _OWNED):
             raise Refused(f"{others[0]}: a {to} job has no owner that could set it")
         for field, of in (("result", ("completed", "failed")), ("error", ("failed", "scheduled"))):
@@ -1361,9 +1371,10 @@ class JobStore(MutableMapping[str, Row]):
 
         For applications whose jobs are run by the process that took the request: a job of `kind`
         that was lost with its owner is taken at once, one that nobody has begun for `patience`
-        seconds, too. The function finds the job running, and this process's. One that raises fails
-        the job; one that returns and has not ended it completes it, with what it returned. May be a
-        coroutine function, which then runs in a loop of its own.
+        seconds, too. The function finds the job running, and this process's; another thread that
+        comes late and says status="running" is Refused. A function that raises fails the job; one
+        that returns and has not ended it completes it, with what it returned. It may be a coroutine
+        function, which then runs in a loop of its own.
         """
         name, table = self.kind if kind is None else kind, self._table
 
@@ -1413,10 +1424,24 @@ class JobStore(MutableMapping[str, Row]):
 
 
 @contextlib.contextmanager
+def _working(job: Job) -> Iterator[None]:
+    """This context works on the job, and may say so by status running."""
+    runs, ours = job._store._table.runs, bytes(job._id.bytes)
+    runs.add(ours)
+    before = _at_work.set(ours)
+    try:
+        yield
+    finally:
+        _at_work.reset(before)
+        runs.discard(ours)
+
+
+@contextlib.contextmanager
 def _ended(job: Job) -> Iterator[None]:
     """End the job as the block does. Cancelled is what the job is then, no news to the caller."""
     try:
-        yield
+        with _working(job):
+            yield
     except BaseException as error:
         job._end(error)
         if not isinstance(error, Cancelled):
@@ -1472,7 +1497,7 @@ class AsyncJobStore:
         self._store = store
 
     async def _run(self, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        call = functools.partial(function, *arguments, **more)
+        call = functools.partial(contextvars.copy_context().run, function, *arguments, **more)
         return await asyncio.get_running_loop().run_in_executor(self._store._table.executor(), call)
 
     async def get(self, job_id: str, default: Optional[Row] = None) -> Optional[Row]:
@@ -1566,7 +1591,8 @@ class AsyncJobStore:
                 raise _error(_EMPTY, f"no job of kind {name} came")
             await store._table.bell.changed(seen, deadline.left())
         try:
-            yield AsyncJob(self, job)
+            with _working(job):
+                yield AsyncJob(self, job)
         except BaseException as error:
             await asyncio.shield(self._run(job._end, error))
             if not isinstance(error, Cancelled):

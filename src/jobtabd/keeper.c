@@ -53,7 +53,8 @@ struct keeper {
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
 
-/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row. */
+/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row, unless
+ * somebody has just died. */
 static void remember_running(struct keeper *keeper, int64_t now)
 {
     struct jobtab_filter filter = {.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
@@ -61,7 +62,7 @@ static void remember_running(struct keeper *keeper, int64_t now)
     struct jobtab_id cursor;
     bool more;
 
-    if (now - keeper->remembered_at < BELL_GAP)
+    if (!keeper->asked && now - keeper->remembered_at < BELL_GAP)
         return;
     keeper->remembered_at = now;
     keeper->n_running = RUNNING_SEEN;

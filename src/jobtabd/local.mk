@@ -8,6 +8,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/conf_check.c \
 	src/jobtabd/conf_print.c \
 	src/jobtabd/conf_rows.c src/jobtabd/conf_rows.h \
+	src/jobtabd/conf_apart.c src/jobtabd/conf_apart.h \
 	src/jobtabd/conf_syntax.c src/jobtabd/conf_syntax.h \
 	src/jobtabd/conf_table.c \
 	src/jobtabd/crew.c src/jobtabd/crew.h \

@@ -26,6 +26,7 @@
 
 #include "burial.h"
 #include "conf.h"
+#include "conf_apart.h"
 #include "conf_rows.h"
 #include "crew.h"
 #include "log.h"
@@ -116,7 +117,7 @@ static void reload(void)
 
     master.reload_wanted = false;
     log_notice("reading %s again", serving->conf->file);
-    struct conf *conf = conf_load(serving->conf->file, log_fault, NULL);
+    struct conf *conf = conf_load_by(conf_apart_read, serving->conf->file, log_fault, NULL);
     if (!conf || keep_values(conf, serving->conf) != 0) {
         conf_free(conf);
         log_error("nothing was changed: the configuration is faulty");

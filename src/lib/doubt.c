@@ -58,7 +58,7 @@ static int settle(struct jobtab *table, struct store_txn *txn)
     int rc = store_settle(txn);
 
     if (!rc)
-        rc = store_reserve(table->store, ROOM);
+        rc = store_reserve(txn, ROOM);
     return rc ? rc : verify(table, txn);
 }
 

@@ -96,7 +96,7 @@ int edit_grow(struct edit *edit, size_t size, enum edit_growth growth)
     left = left < DISK_LEFT ? left : DISK_LEFT;
     if (growth == EDIT_FILLS)
         left /= LEFT_PART;
-    int rc = store_reserve(edit->table->store, edit->added + size + WITH_IT + left);
+    int rc = store_reserve(edit->txn, edit->added + size + WITH_IT + left);
     if (!rc)
         edit->added += size + WITH_IT;
     return rc;

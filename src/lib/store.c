@@ -947,8 +947,18 @@ static uint64_t file_end(struct store *store)
     return (info.me_last_pgno + 1) * page_size(store);
 }
 
-int store_reserve(struct store *store, uint64_t bytes)
+/* Bytes within the file that are nobody's: half of them, as those that were freed last, or that somebody
+ * who reads may still see, are not to be had yet. */
+static uint64_t spare(struct store_txn *txn)
 {
+    uint64_t end = file_end(txn->store), used = store_used(txn, 0);
+
+    return used < end ? (end - used) / 2 : 0;
+}
+
+int store_reserve(struct store_txn *txn, uint64_t bytes)
+{
+    struct store *store = txn->store;
     uint64_t most = store_size(store), wanted = file_end(store) + bytes, more;
     int fd;
 
@@ -962,6 +972,8 @@ int store_reserve(struct store *store, uint64_t bytes)
         return JOBTAB_OK;
     }
     int err = take_blocks(fd, store->room, wanted);
+    if (err && spare(txn) >= bytes)
+        return JOBTAB_OK;
     if (err == ENOSPC || err == EDQUOT || err == EFBIG)
         return fail_errno(JOBTAB_FULL, err, "no room for the table to grow");
     if (err)

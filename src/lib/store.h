@@ -119,9 +119,9 @@ bool store_synced(const struct store *store);
 /* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
  * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
 int store_settle(struct store_txn *txn);
-/* By the writer, before it puts what can be refused: see to it that the file can grow by `bytes`, and a
- * little more. JOBTAB_FULL: the disk has no room for that. */
-int store_reserve(struct store *store, uint64_t bytes);
+/* In a writing transaction, before it puts what can be refused: see to it that there is room on the disk
+ * for `bytes`, in the file or beyond its end. JOBTAB_FULL: there is none. */
+int store_reserve(struct store_txn *txn, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */

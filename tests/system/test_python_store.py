@@ -734,9 +734,41 @@ def test_resume_leaves_a_new_job_to_who_made_it(jobs):
     assert taken == [] and jobs.update("new", status="running")["status"] == "running"
 
 
+def test_a_job_that_resume_works_on_is_not_begun_by_another_thread_of_the_process(jobs):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(job_id):
+        jobs.update(job_id, status="running", progress=30)
+        begun.set()
+        go_on.wait(seconds(20))
+        jobs.update(job_id, status="running", progress=60)
+
+    jobs["a"] = {}
+    jobs.resume(work, patience=0)
+    assert begun.wait(seconds(20))
+    try:
+        for fields in ({}, {"progress": 1}):
+            with pytest.raises(jobtab.Refused, match="a claim or resume of this process"):
+                jobs.update("a", status="running", **fields)
+        assert jobs["a"]["progress"] == 30
+    finally:
+        go_on.set()
+    assert jobs.wait("a", 20)["status"] == "completed"
+    jobs["b"] = {}
+    with jobs.claim(timeout=0) as job:
+        jobs.update("b", status="running", progress=5)
+        raises = []
+        thread = threading.Thread(target=lambda: raises.append(pytest.raises(
+            jobtab.Refused, jobs.update, "b", status="running")))  # fmt: skip
+        thread.start()
+        thread.join()
+        assert raises and job.job_id == "b"
+    assert not jobs._table.runs
+
+
 def test_resume_runs_a_coroutine_function(jobs):
     async def work(job_id):
-        await jobs.aio.update(job_id, progress=50)
+        await jobs.aio.update(job_id, status="running", progress=50)
         return "async"
 
     jobs["a"] = {}

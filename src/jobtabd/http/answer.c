@@ -96,7 +96,7 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
 
     if (status == 200 && !has_room(http, req, size)) {
         struct http_call call = {.http = http, .req = req};
-        req->res.headers = (h2o_headers_t){NULL}; /* they told of the other one */
+        req->res.headers.size = 0; /* they told of the other one */
         problem(&call, 503, NULL, "too much is on its way to clients that do not read it");
         return;
     }

@@ -52,8 +52,11 @@ class Disk:
                     assert error.errno == errno.ENOSPC, error
 
     def free(self):
-        self.ballast.unlink(missing_ok=True)
+        """Returns how many bytes that frees."""
+        size = self.ballast.stat().st_size
+        self.ballast.unlink()
         os.sync()
+        return size
 
     def close(self):
         for _ in range(100):

@@ -249,11 +249,12 @@ def test_a_daemon_whose_table_cannot_be_opened_answers_503_and_does_not_give_up(
     d = failing(kinds={"act": actor(private / "effects")})
     known = d.submit("act")["job_id"]
     d.wait_job(known)
-    for number in range(count(2, 50)):
+    for number in range(count(2, 12)):  # whoever is killed again and again is throttled: 16 s each
+        wait_until(lambda: all(d.roles().values()), 20, "all roles are there")
         d.fault.arm(errno.EIO, times=EVER, only=[["open", "mmap"][number % 2]])
         os.kill(d.pids("worker")[0], 9)
         os.kill(d.pids("keeper")[0], 9)
-        wait_until(lambda: refused_now(d, "/run"), what="a submit is refused")
+        wait_until(lambda: refused_now(d, "/run"), 20, "a submit is refused")
         assert refused(attempt(d, "GET", f"/status/{known}"), "Input/output error")
         assert attempt(d, "GET", "/healthz").status == 200
         d.fault.disarm()

@@ -70,6 +70,15 @@ def accepted(d):
     assert d.wait_job(taken[0])["status"] == "completed"
 
 
+def resume(d, disk):
+    """Room again: what else was on the disk goes, as long as that is much; and the jobs."""
+    if disk.free() > 3 << 20:
+        accepted(d)
+    delete_all(d)
+    accepted(d)
+    delete_all(d)
+
+
 def nothing_died(d, roles):
     assert d.roles() == roles
     assert "signal" not in d.log()
@@ -117,9 +126,7 @@ def test_on_a_full_disk_jobs_are_ended_and_new_ones_wait_for_room(
             assert d.wait_job(job)["status"] == "completed"
             assert d.job(job)["result"] == "done\n"
         sound(d)
-        disk.free()
-        accepted(d)
-        delete_all(d)
+        resume(d, disk)
         nothing_died(d, roles)
     sound(d)
     disk.fill()
@@ -141,6 +148,7 @@ def test_on_a_disk_without_any_reserve_nothing_changes_and_all_goes_on_when_ther
         (d.table / "data.mdb").unlink()
         shutil.copyfile(copy / "data.mdb", d.table / "data.mdb")
         disk.fill()
+        before = d.log().count("left for want of the table")
         d.start()
         job = d.http.get("/jobs").json()["jobs"][0]["job_id"]
         for _ in range(3):
@@ -152,7 +160,7 @@ def test_on_a_disk_without_any_reserve_nothing_changes_and_all_goes_on_when_ther
         left = d.log().count("left for want of the table")
         for _ in range(20):  # whoever asks now loses no process
             assert refused_or_cut(d, f"/status/{job}/cancel")
-        assert d.log().count("left for want of the table") == left <= 3
+        assert d.log().count("left for want of the table") == left <= before + 3
         disk.free()
         wait_until(d.ready, RESUME, "it is ready again")
         wait_until(lambda: cancelled(d, job), RESUME, "the job is cancelled")
@@ -249,6 +257,7 @@ def test_a_daemon_that_starts_on_a_full_disk_says_so_and_works_once_it_is_not(
         wait_until(lambda: taken(d), RESUME, "a submit is taken")
         sound(d)
         wait_until(lambda: all(d.roles().values()), what="all roles are there")
+        delete_all(d)
         assert d.stop() == 0
         if spoil == "no table":
             for file in d.table.iterdir():
@@ -283,9 +292,7 @@ def test_logs_on_a_full_disk_take_nobody_with_them(make_disk, daemon, private, k
         for _ in range(200):
             assert d.http.get("/jobs").status == 200
         assert d.roles() == roles
-        disk.free()
-        accepted(d)
-        delete_all(d)
+        resume(d, disk)
     disk.fill()
     assert d.stop(signal.SIGTERM) == 0
 

@@ -1,9 +1,8 @@
 #!/bin/sh
 # kill.sh - processes killed (and writers stopped) at each point of their work: kill.sh BUILDDIR short|long.
 #
-# The library's callers in memory (/dev/shm), where a round takes milliseconds, and some on the disk of TMPDIR;
-# beside that the daemon's runner, which waits most of the time; then the daemon under load. Exit 0 when all
-# held, 77 when this machine lets nobody trace.
+# The library's callers in memory (/dev/shm), where a round takes milliseconds, and some on the disk of
+# TMPDIR; then the daemon's processes. Exit 0 when all held, 77 when this machine lets nobody trace.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1 form=$2
@@ -12,17 +11,15 @@ programs=$build/tests/crash/kill
 disk=${TMPDIR:-/tmp}
 folder=$(mktemp -d /dev/shm/jobtab-crash-XXXXXX 2>/dev/null) ||
     folder=$(mktemp -d "$disk/jobtab-crash-XXXXXX") || exit 1
-beside=
-trap 'rm -rf "$folder"; [ -z "$beside" ] || kill "$beside"; exit 1' INT TERM HUP
+trap 'rm -rf "$folder"; exit 1' INT TERM HUP
 failed=0
 
 # Tests of the whole daemon: TAP, and what they have to say as comments.
 daemon_tests() {
     JOBTAB_BUILDDIR=$build JOBTAB_CRASH=$form JOBTAB_TAP=1 PYTHONDONTWRITEBYTECODE=1 \
-        /usr/bin/python3 -m pytest -q -s -p no:cacheprovider "$here/$1" >"$folder/$1.out"
-    code=$?
-    sed '/^\(not \)\?ok - /!s/^\.*/# /; /^# *$/d' "$folder/$1.out"
-    return $code
+        /usr/bin/python3 -m pytest -q -s -p no:cacheprovider "$here/$1" >"$folder/said"
+    [ $? -eq 0 ] || failed=1
+    sed '/^\(not \)\?ok - /!s/^\.*/# /; /^# *$/d' "$folder/said"
 }
 
 run() {
@@ -32,7 +29,6 @@ run() {
     code=$?
     if [ $code -eq 77 ]; then
         echo "# nobody may be traced here"
-        [ -z "$beside" ] || kill "$beside"
         rm -rf "$folder"
         exit 77
     fi
@@ -60,12 +56,6 @@ control() {
     echo "$verdict - with $name it is noticed, $caught of $tries times"
 }
 
-/usr/bin/python3 -c 'import pytest' 2>/dev/null && pytest=yes || pytest=
-if [ -n "$pytest" ]; then
-    daemon_tests test_kill_runner.py >"$folder/runner" &
-    beside=$!
-fi
-
 # A wake-up that goes to one who dies is missed by those who have it from nobody else: few writers, and
 # a lock that is held for long, as on a disk.
 if [ "$form" = long ]; then
@@ -80,8 +70,8 @@ if [ "$form" = long ]; then
     run openers "$disk"
 else
     run sweep "$folder" calls open
-    run sweep "$folder" -a -e 8 returns leads
-    run sweep "$folder" -n 30 steps posts
+    run sweep "$folder" -a -e 12 returns leads
+    run sweep "$folder" -n 15 steps posts
     run sweep "$folder" -n 4 stops
     run sweep "$disk" -p 3 -e 6 returns
     run openers "$folder"
@@ -93,11 +83,9 @@ control no-index sweep 'cannot become running|verify' calls
 control early-bell sweep 'the bell rang' calls
 control no-open-lock openers 'cannot open' old
 
-if [ -n "$pytest" ]; then
-    wait "$beside" || failed=1
-    beside=
-    cat "$folder/runner"
-    daemon_tests test_kill_daemon.py || failed=1
+if /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
+    daemon_tests test_kill_runner.py
+    daemon_tests test_kill_daemon.py
 else
     echo "ok - the daemon's processes are killed # SKIP there is no pytest"
 fi

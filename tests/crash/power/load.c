@@ -45,7 +45,7 @@ struct jobtab_options load_options(void)
 {
     return (struct jobtab_options){.map_size = FILE_MAX / 2,
                                    .max_jobs = 40,
-                                   .retention = 200,
+                                   .retention = 1000,
                                    .log_max = LOG_MAX,
                                    .max_readers = 64};
 }
@@ -153,7 +153,7 @@ static void ask(struct client *c, struct jobtab_op *ops, struct jobtab_job *jobs
         if (!expected(result))
             leave(c, "an operation", result, ops[i].why);
         if (result == JOBTAB_OK || result == JOBTAB_STOP)
-            note(c, asked, ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
+            note(c, asked, (int)ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
                  &jobs[i]);
     }
 }
@@ -407,7 +407,7 @@ static const struct {
 } actions[] = {
     {submit, 14}, {submit_many, 2}, {claim, 14},           {report, 10},
     {renew, 3},   {append_log, 6},  {finish, 10},          {finish_and_claim, 4},
-    {release, 2}, {meddle, 8},      {look, 6},             {sweep, 3},
+    {release, 2}, {meddle, 12},      {look, 6},             {sweep, 3},
     {reopen, 1},
 };
 

@@ -35,7 +35,7 @@
 /* What the processes tell each other, for all recordings. */
 struct tally {
     _Atomic unsigned long images, prefixes, choices, others, instants, commits, answers;
-    _Atomic unsigned long writes, bytes;
+    _Atomic unsigned long writes, bytes, verbs[READ_VERB + 1];
     char trying[WORKERS_MAX][256]; /* the image of each worker */
 };
 
@@ -318,6 +318,8 @@ static void tell(const struct leavings *leavings)
     tally->answers += story.n_needs;
     tally->writes += story.n_writes;
     tally->bytes += log_of_all->n_bytes;
+    for (uint32_t i = 0; i < log_of_all->n_told; i++)
+        tally->verbs[log_of_all->told[i].verb]++;
     if (!log_of_all->faulty)
         try_all(&story, leavings);
     _exit(0);
@@ -362,6 +364,19 @@ static enum blind blind_of(const char *call)
     exit(2);
 }
 
+/* A run in which some verb was never done would tell nothing of it. */
+static const char *find_undone(void)
+{
+    static char words[64];
+
+    for (int verb = 0; verb <= READ_VERB; verb++)
+        if (!tally->verbs[verb]) {
+            snprintf(words, sizeof words, "verb %d was not done by anybody", verb);
+            return words;
+        }
+    return NULL;
+}
+
 static bool parse(int argc, char **argv)
 {
     int option;
@@ -400,6 +415,8 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &begun);
     for (unsigned i = 0; i < options.recordings && !fault; i++)
         fault = run(i);
+    if (!fault)
+        fault = find_undone();
     clock_gettime(CLOCK_MONOTONIC, &ended);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r");

@@ -1,8 +1,9 @@
-"""A file system is cut off under load, as by a power failure: an ext4 of its own in a file, the ioctl that
-shuts it down, the journal's replay at the next mount. Nothing that was acknowledged may be missing then.
+"""A file system is cut off under load, as by a power failure: an ext4 of its own in a file, the ioctl
+that shuts it down, the journal's replay at the next mount. Nothing that was acknowledged may be
+missing then.
 
-The file system is mounted in a mount namespace of this process: whatever ends it, the kernel unmounts it and
-lets the loop device go.
+The file system is mounted in a mount namespace of this process: whatever ends it, the kernel unmounts
+it and lets the loop device go.
 """
 
 import collections
@@ -50,17 +51,18 @@ def namespace():
 
 
 class Disk:
-    """An ext4 in a file in memory."""
+    """An ext4 in memory, in a file without a name: it goes with us."""
 
     def __init__(self, folder):
         self.folder = folder
-        self.file = f"/dev/shm/jobtab-disk-{os.getpid()}"
+        self.fd = os.memfd_create("jobtab-disk")
+        self.file = f"/proc/{os.getpid()}/fd/{self.fd}"
         self.mounted = False
 
     def make(self):
         self.unmount()
-        with open(self.file, "wb") as file:
-            file.truncate(MEGABYTES << 20)
+        os.truncate(self.fd, 0)
+        os.truncate(self.fd, MEGABYTES << 20)
         run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,nodiscard", self.file)
         self.mount()
 
@@ -99,8 +101,7 @@ class Disk:
     def drop(self):
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=False)
-        if os.path.exists(self.file):
-            os.unlink(self.file)
+        os.close(self.fd)
 
 
 @pytest.fixture
@@ -138,17 +139,17 @@ def users(table):
     return found
 
 
-Cut = collections.namedtuple("Cut", "begun over said wrote")  # `wrote`: sectors, while they were at work
+# `wrote`: sectors, while they were at work
+Cut = collections.namedtuple("Cut", "begun over said wrote")
 
 
 def cut_under(disk, dice, table, events, clients=8, hows=HOW, settled=False, patience=30, **more):
-    """Clients at work until the cut comes over them. `settled`: not before all have opened the table, which
-    syncs it, and something was done since. `patience`: for their end; clients of a daemon may wait
-    for longer, since nobody answers them."""
+    """Clients at work until the cut comes over them. `settled`: not before all have opened the table,
+    which syncs it, and something was done since. `patience`: for their end; clients of a daemon
+    may wait for longer, since nobody answers them."""
     enough = len(changes(events)) + dice.choice((0, 5, 20, 60))
-    command = storm_command(
-        table, events, clients=clients, requests=10**6, at_most=60, seed=dice.randrange(1 << 30), **more
-    )
+    more = dict(more, clients=clients, requests=10**6, at_most=60, seed=dice.randrange(1 << 30))
+    command = storm_command(table, events, **more)
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -189,7 +190,7 @@ def jobtab(table, *words):
 
 def verify(table):
     told = jobtab(table, "verify")
-    return [] if told.returncode == 0 else [f"verify: {told.returncode}: {told.stdout}{told.stderr}"]
+    return [f"verify: {told.stdout}{told.stderr}"] if told.returncode else []
 
 
 def newest(events):
@@ -206,8 +207,8 @@ def is_behind(table, events):
 
 
 def look_after(table, events, outages=(), **how):
-    """What is wrong with the table after the boot; the rest of its jobs is worked off. In an outage an
-    error is as good as no answer."""
+    """What is wrong with the table after the boot; the rest of its jobs is worked off. In an outage
+    an error is as good as no answer."""
     if newest(events) or (table / "data.mdb").exists():  # else it was cut while it was made
         faults = verify(table) or is_behind(table, events)
         if faults:
@@ -243,7 +244,9 @@ def show(number, of, what):
         os.write(2, f"\r# {number} of {of} {what} ".encode())
 
 
-def test_processes_lose_nothing_that_was_answered_when_their_file_system_is_cut(disk, private, seed):
+def test_processes_lose_nothing_that_was_answered_when_their_file_system_is_cut(
+    disk, private, seed
+):
     dice = random.Random(seed)
     told = buses = 0
     begun = time.monotonic()
@@ -317,8 +320,8 @@ def test_a_daemon_loses_nothing_that_was_answered_when_its_file_system_is_cut(
         assert not faults, f"cut {number} of seed {seed}: {faults}\n{cut.said}"
     log = d.log()
     print(
-        f"# {DAEMON_CUTS} cuts, {log.count(f'signal {SIGBUS.value}')} processes of the daemon ended by"
-        f" SIGBUS, {time.monotonic() - begun:.1f} s"
+        f"# {DAEMON_CUTS} cuts, {log.count(f'signal {SIGBUS.value}')} processes of the daemon ended"
+        f" by SIGBUS, {time.monotonic() - begun:.1f} s"
     )
 
 
@@ -338,4 +341,4 @@ def test_a_store_that_does_not_sync_is_found_each_time(disk, private, seed, monk
             continue
         assert look_after(disk.folder / "table", events), f"try {tries} of seed {seed}"
         found += 1
-    print(f"# found {found} times of {found}; in {tries - found} tries more the machine was synced by others")
+    print(f"# found {found} times of {found}; {tries - found} tries more: others synced the machine")

@@ -3,11 +3,12 @@
 import mmap
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import time
 
-from conftest import BUILD, alive, processes, seconds, wait_until
+from conftest import BUILD, alive, seconds
 
 LIBRARY = BUILD / "tests/crash/stop/.libs/shim.so"
 CHURN = BUILD / "tests/crash/stop/churn"
@@ -53,14 +54,12 @@ class Shim:
         self.memory[4:8] = struct.pack("<i", point)
         self.memory[0:4] = struct.pack("<i", pid)
         end = time.monotonic() + seconds(bound)
-        while time.monotonic() < end:
-            if is_stopped(pid):
-                return True
-            if not alive(pid):
-                break
+        while self.memory[0:4] != bytes(4):  # the process says that it does
+            if time.monotonic() > end or not alive(pid):
+                self.memory[0:4] = bytes(4)
+                return False
             time.sleep(0.002)
-        self.memory[0:4] = bytes(4)
-        return is_stopped(pid)
+        return True
 
 
 def is_stopped(pid):
@@ -105,6 +104,15 @@ class Churn:
         self.end()
 
 
+def snapshots(table):
+    """{pid: commit} of the readers' slots that show one, the oldest of each."""
+    text = subprocess.run(["mdb_stat", "-r", str(table)], capture_output=True, text=True).stdout
+    found = {}
+    for pid, commit in re.findall(r"^\s*(\d+)\s+[0-9a-f]+\s+(\d+)$", text, re.M):
+        found[int(pid)] = min(int(commit), found.get(int(pid), int(commit)))
+    return found
+
+
 def gone(pid, bound):
     """How long the process lives on, None when it is there after the bound."""
     begun = time.monotonic()
@@ -114,5 +122,3 @@ def gone(pid, bound):
         time.sleep(0.005)
     return None
 
-
-__all__ = ["CHURN", "READ", "WRITE", "Churn", "Shim", "gone", "is_stopped", "processes", "wait_until"]

@@ -4,7 +4,6 @@ else takes the pid between."""
 import json
 import os
 import pathlib
-import re
 import subprocess
 import time
 from signal import SIGKILL
@@ -12,7 +11,7 @@ from signal import SIGKILL
 import pytest
 
 from conftest import actor, alive, count, do, effects, sh, wait_until
-from shimmed import CHURN, READ, Churn, Shim, is_stopped
+from shimmed import CHURN, READ, Churn, Shim, is_stopped, snapshots
 
 LAST_PID = pathlib.Path("/proc/sys/kernel/ns_last_pid")
 ROUNDS = count(1, 100)
@@ -90,15 +89,6 @@ def test_an_owner_s_job_goes_back_when_a_stranger_has_its_pid(private):
         subprocess.run([*jobtab, "cancel", job_id], check=True, capture_output=True)
 
 
-def snapshots(table):
-    """{pid: commit} of the readers' slots that show one, the oldest of each."""
-    text = subprocess.run(["mdb_stat", "-r", str(table)], capture_output=True, text=True).stdout
-    found = {}
-    for pid, commit in re.findall(r"^\s*(\d+)\s+[0-9a-f]+\s+(\d+)$", text, re.M):
-        found[int(pid)] = min(int(commit), found.get(int(pid), int(commit)))
-    return found
-
-
 def test_a_snapshot_of_the_dead_goes_when_its_pid_opens_the_table(private):
     table, shim = private / "table", Shim(private / "shim")
     churn(table, "fill", "100")
@@ -106,7 +96,8 @@ def test_a_snapshot_of_the_dead_goes_when_its_pid_opens_the_table(private):
         with Churn(table, "write") as writer:
             reader = start_churn(table, "read", environment=shim.environment)
             assert reader.stdout.readline() == "at work\n"
-            assert shim.stop(reader.pid, READ) and is_stopped(reader.pid)
+            assert shim.stop(reader.pid, READ)
+            wait_until(lambda: is_stopped(reader.pid), 5)
             wait_until(lambda: reader.pid in snapshots(table), 5)
             old = snapshots(table)[reader.pid]
             end(reader)
