@@ -14,9 +14,10 @@ set -u
 
 packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-config
     liblmdb-dev libtpl-dev libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev
-    libcsv-dev libcurl4-openssl-dev libcmocka-dev
+    libcsv-dev libcurl4-openssl-dev libcmocka-dev libhiredis-dev libsqlite3-dev
     python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl
-    openssl procps strace xz-utils"
+    openssl procps strace xz-utils e2fsprogs util-linux sqlite3 redis-server
+    gunicorn python3-fastapi python3-uvicorn python3-pip"
 
 # name | seconds at most | what is counted | beside: may run with another, alone: measures time | what it is
 # In this order, two at once where both may. The long ones come before the short ones, which fill gaps.
@@ -31,7 +32,12 @@ asan-unit   | 300 | tap    | beside | unit tests under ASan and UBSan
 asan-system | 900 | pytest | beside | whole-daemon tests under ASan and UBSan
 valgrind    | 600 | tap    | beside | unit tests under valgrind
 story       | 300 | pytest | beside | whole-daemon stories under valgrind
-crash       | 300 | tap    | beside | writers killed and stopped at each point of their work
+power       | 300 | tap    | beside | the power fails: what a disk may hold then, replayed; file systems cut off
+kill        | 300 | tap    | beside | every process killed, at each point of its work and under load
+disk        | 300 | tap    | beside | disks that fail and disks that are full
+limit       | 300 | tap    | beside | no memory, no descriptors, slow, broken and hostile clients
+stop        | 300 | tap    | beside | processes stopped, pids used again, clocks stepped, boots changed
+coverage    | 300 | stage  | beside | lines and branches of the library that its unit tests execute
 counts      | 600 | tap    | beside | instructions of the hot paths against the stored figures
 dist        | 600 | stage  | beside | the tarball builds, passes its unit tests, installs, uninstalls
 install     | 180 | tap    | beside | installed to a prefix, used from there
@@ -105,7 +111,12 @@ stage() {
         # shellcheck disable=SC2086
         mandoc -T lint -W warning $pages
         ;;
-    crash) cd "$CHECK_WORK/gcc" && sh "$CHECK_WORK/src/tests/crash/crash.sh" . short ;;
+    power | kill | disk | limit | stop)
+        cd "$CHECK_WORK/gcc" && sh "$CHECK_WORK/src/tests/crash/crash.sh" . short "$1"
+        ;;
+    coverage)
+        configure cover --enable-coverage --disable-shared && make "$make_jobs" coverage
+        ;;
     fuzz) cd "$CHECK_WORK/gcc" && make fuzz ;;
     install)
         cd "$CHECK_WORK/gcc" && make install >"$CHECK_WORK/install.log" 2>&1 ||

@@ -754,8 +754,8 @@ def test_a_job_that_resume_works_on_is_not_begun_by_another_thread_of_the_proces
     finally:
         go_on.set()
     assert jobs.wait("a", 20)["status"] == "completed"
-    jobs["b"] = {}
-    with jobs.claim(timeout=0) as job:
+    jobs["b"] = {"kind": "other"}
+    with jobs.claim("other", timeout=0) as job:
         jobs.update("b", status="running", progress=5)
         raises = []
         thread = threading.Thread(target=lambda: raises.append(pytest.raises(
@@ -763,7 +763,7 @@ def test_a_job_that_resume_works_on_is_not_begun_by_another_thread_of_the_proces
         thread.start()
         thread.join()
         assert raises and job.job_id == "b"
-    assert not jobs._table.runs
+    wait_until(lambda: not jobs._table.runs, what="both have left")
 
 
 def test_resume_runs_a_coroutine_function(jobs):
