@@ -300,7 +300,9 @@ static bool has_namesake(struct store *store)
     bool found = false;
 
     store_each_reader(store, find_namesake, &found);
-    return found && !mutant(MUTANT_NAMESAKE);
+    if (mutant(MUTANT_NAMESAKE)) /* unreachable: in the tests' copy of the library alone */
+        return false; /* unreachable: the same */
+    return found;
 }
 
 int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool must_exist,

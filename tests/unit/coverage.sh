@@ -18,6 +18,8 @@ GCOV=${GCOV:-gcov}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/jobtab-coverage-XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 
+# What damage at random finds, each page in its turn has found.
+export JOBTAB_DAMAGES="${JOBTAB_DAMAGES:-50}"
 find src/lib -name '*.gcda' -exec rm -f {} +
 # Four at once: they wait more than they work.
 printf '%s\n' "$@" | xargs -P 4 -I{} sh -c '
@@ -30,6 +32,8 @@ if [ -s "$tmp/failed" ]; then
     exit 1
 fi
 
+# What damage at random finds, each page in its turn has found.
+export JOBTAB_DAMAGES="${JOBTAB_DAMAGES:-50}"
 find src/lib -name '*.gcda' >"$tmp/counted"
 if ! [ -s "$tmp/counted" ]; then
     echo 'coverage: nothing was counted: ./configure --enable-coverage, then this'

@@ -64,7 +64,7 @@ tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
 	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
 	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
-	-Wl,--wrap=fallocate -Wl,--wrap=rename -Wl,--wrap=unlink \
+	-Wl,--wrap=fallocate -Wl,--wrap=getrlimit -Wl,--wrap=rename -Wl,--wrap=unlink \
 	-Wl,--wrap=stat -Wl,--wrap=fstat -Wl,--wrap=pread -Wl,--wrap=pwrite \
 	-Wl,--wrap=malloc -Wl,--wrap=open -Wl,--wrap=mdb_reader_list -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info -Wl,--wrap=mdb_txn_id \
 	-Wl,--wrap=calloc -Wl,--wrap=fcntl

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* ------------------------------------------------------------- what is to fail */
@@ -97,6 +98,7 @@ WRAP(mdb_cursor_del, (MDB_cursor *cursor, unsigned flags), cursor, flags)
     }
 
 WRAP_SYSTEM(fallocate, int, (int fd, int mode, off_t offset, off_t size), fd, mode, offset, size)
+WRAP_SYSTEM(getrlimit, int, (int resource, struct rlimit *limit), resource, limit)
 WRAP_SYSTEM(rename, int, (const char *from, const char *to), from, to)
 WRAP_SYSTEM(unlink, int, (const char *path), path)
 WRAP_SYSTEM(stat, int, (const char *path, struct stat *file), path, file)
@@ -427,6 +429,18 @@ static void a_file_system_that_cannot_take_blocks_ahead_is_used_without(void **s
 
 /* ------------------------------------------------------------ room, and doubt */
 
+#define MEGABYTE (UINT64_C(1) << 20)
+
+/* As a writer does it, before it puts anything. */
+static int reserve(struct home *home, uint64_t bytes)
+{
+    struct store_txn *txn = begin_write(home);
+    int rc = store_reserve(txn, bytes);
+
+    store_end(txn);
+    return rc;
+}
+
 static void the_disk_says_whether_there_is_room(void **state)
 {
     static const struct {
@@ -435,40 +449,53 @@ static void the_disk_says_whether_there_is_room(void **state)
         {ENOSPC, ENOSPC, JOBTAB_FULL}, {ENOSPC, EDQUOT, JOBTAB_FULL}, {EIO, EFBIG, JOBTAB_FULL},
         {EIO, EIO, JOBTAB_SYSTEM},     {ENOSPC, 0, JOBTAB_OK},
     };
-    const uint64_t much = UINT64_C(1) << 19; /* more than is free within the file */
     struct home *home = *state;
-    struct store_txn *txn;
 
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         reopen(home);
-        assert_ok(store_write(home->store, &txn));
         fail_at("fallocate", 0, answers[i].first);
         if (answers[i].second)
             then_fail_at("fallocate", 0, answers[i].second);
-        assert_int_equal(store_reserve(txn, much), answers[i].returns);
+        assert_int_equal(reserve(home, MEGABYTE), answers[i].returns);
         assert_failed();
-        store_end(txn);
     }
-    assert_ok(store_write(home->store, &txn));
-    assert_ok(store_reserve(txn, much));
-    assert_ok(store_reserve(txn, UINT64_C(1) << 40)); /* to the end of the map */
-    store_end(txn);
+    reopen(home);
+    fail_at("getrlimit", 0, EINVAL); /* no limit is known: the disk is asked */
+    assert_ok(reserve(home, MEGABYTE));
+    assert_failed();
+    struct rlimit was, tight;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    reopen(home);
+    tight = was;
+    tight.rlim_cur = 1;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int limited = reserve(home, MEGABYTE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(limited, JOBTAB_FULL);
+    assert_ok(reserve(home, MEGABYTE));
+    assert_ok(reserve(home, UINT64_C(1) << 40)); /* to the end of the map */
 }
 
-static void a_full_disk_has_room_for_what_fits_into_freed_pages(void **state)
+static void what_is_free_within_the_file_is_room_on_a_full_disk(void **state)
 {
+    static char large[1500000];
     struct home *home = *state;
-    struct store_txn *txn;
 
-    for (int i = 0; i < 4; i++) /* each frees what the one before wrote */
-        put_one(home, "k");
+    struct store_txn *txn = begin_write(home);
+    store_put(txn, STORE_PAYLOAD, text("large"), (struct slice){large, sizeof large});
+    assert_ok(store_commit(txn));
+    txn = begin_write(home);
+    assert_true(store_delete(txn, STORE_PAYLOAD, text("large")));
+    assert_ok(store_commit(txn));
     reopen(home);
-    assert_ok(store_write(home->store, &txn));
     fail_at("fallocate", 0, ENOSPC);
     then_fail_at("fallocate", 0, ENOSPC);
-    assert_ok(store_reserve(txn, 1));
+    assert_ok(reserve(home, MEGABYTE / 2)); /* not all of what is free is counted on */
     assert_failed();
-    store_end(txn);
+    fail_at("fallocate", 0, ENOSPC);
+    then_fail_at("fallocate", 0, ENOSPC);
+    assert_int_equal(reserve(home, 2 * MEGABYTE), JOBTAB_FULL);
+    assert_failed();
 }
 
 static void a_failed_settlement_can_be_tried_again(void **state)
@@ -517,6 +544,8 @@ static void a_place_that_cannot_be_is_refused(void **state)
     assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
     mdb_env_close(env);
     assert_int_equal(store_open(dir, 0, READERS, true, &store), JOBTAB_NOTABLE);
+    assert_ok(store_open(dir, 0, READERS, false, &store)); /* and becomes one */
+    store_close(store, false);
     snprintf(path, sizeof path, "%.64s/none/data.mdb", home->f->dir);
     assert_int_equal(truncate(path, 4096), 0);
     assert_int_equal(store_open(dir, 0, READERS, true, &store), JOBTAB_DAMAGED);
@@ -898,7 +927,7 @@ int main(void)
         TEST(slots_of_a_namesake_are_cleared_by_opening_again),
         TEST(a_file_system_that_cannot_take_blocks_ahead_is_used_without),
         TEST(the_disk_says_whether_there_is_room),
-        TEST(a_full_disk_has_room_for_what_fits_into_freed_pages),
+        TEST(what_is_free_within_the_file_is_room_on_a_full_disk),
         TEST(a_failed_settlement_can_be_tried_again),
         TEST(a_place_that_cannot_be_is_refused),
         TEST(a_transaction_that_cannot_begin_leaves_the_store_usable),
