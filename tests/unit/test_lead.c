@@ -266,7 +266,7 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
 /* ---------------------------------------------------------- leaders that die */
 
-#define CALLERS 5
+#define CALLERS 6
 
 /* What a leader does, and dies: before its commit, or between that and the answers. */
 static int lead_and_die(struct fixture *f, bool commit)
@@ -306,6 +306,7 @@ static int lead_and_die(struct fixture *f, bool commit)
 
 static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool commit)
 {
+    static const struct jobtab_job old = {.kind = "old", .state = JOBTAB_COMPLETED, .created_at = 1};
     struct caller callers[CALLERS];
     struct jobtab_token token;
     int status;
@@ -330,6 +331,8 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     begin(f, &callers[3], &(struct jobtab_op){.verb = JOBTAB_TAKE, .id = waiting.id});
     begin(f, &callers[4], &(struct jobtab_op){.verb = JOBTAB_SUBMIT,
                                               .submit = {.kind = "fourth", .take = true}});
+    /* Without an id, it would come in a second time under another. */
+    begin(f, &callers[5], &(struct jobtab_op){.verb = JOBTAB_RESTORE, .restore = {.job = &old}});
     for (size_t i = 0; i < CALLERS; i++) {
         pthread_join(callers[i].thread, NULL);
         assert_ok(callers[i].rc);
@@ -339,7 +342,9 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), SIGKILL);
     assert_int_equal(queue_in(f)->heal, 0);
 
-    assert_int_equal(jobs(f), 5);
+    assert_int_equal(jobs(f), 6);
+    assert_int_equal(get(f, &callers[5].op.id).state, JOBTAB_COMPLETED);
+    assert_string_equal(callers[5].job.kind, "old");
     assert_int_equal(get(f, &callers[0].op.id).state, JOBTAB_PENDING);
     assert_int_equal(callers[0].job.state, JOBTAB_PENDING);
     assert_memory_equal(&callers[1].op.id, &job.id, sizeof job.id);
@@ -347,7 +352,7 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     /* The token is good, and the job was claimed once. */
     assert_int_equal(get(f, &job.id).attempt, 1);
     assert_ok(finish(f, &job.id, &callers[1].op.token, JOBTAB_SUCCEEDED));
-    for (size_t i = 3; i < CALLERS; i++) { /* so for those that were taken */
+    for (size_t i = 3; i < 5; i++) { /* so for those that were taken */
         assert_int_equal(callers[i].job.owner.pid, getpid());
         assert_int_equal(get(f, &callers[i].op.id).attempt, 1);
         assert_ok(finish(f, &callers[i].op.id, &callers[i].op.token, JOBTAB_SUCCEEDED));
