@@ -36,6 +36,10 @@
  *   and leaves the parent's handle sound. A child opens the table for itself.
  * - Exec: no descriptor of the table survives it.
  * - Times are milliseconds: instants since 1970 UTC, 0 meaning none; durations as such.
+ * - Clocks: leases and time-outs are counted on the boot clock, which nobody steps. When jobs are due or expire
+ *   is told by the wall clock. Stepped forward, it makes due at once what it passes, and no finished
+ *   job is deleted early; stepped back, no job waits longer for that once somebody sweeps, and finished
+ *   jobs are kept longer. Versions and ids grow whatever it does.
  * - Strings are UTF-8, NUL-terminated; a length limit is in bytes without the NUL.
  * - JSON is one value of RFC 8259 in UTF-8, at most 512 levels deep. It is checked when it comes
  *   in, and kept as the bytes that came; jobtab_why() names the byte where it is none.
@@ -337,7 +341,9 @@ struct jobtab_op {
         struct jobtab_bytes log;
         struct jobtab_restore restore;
     };
-    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL */
+    struct jobtab_job *job;      /* where to put the job as the operation left it, or NULL. If the
+                                    leader of a shared commit died, as it is by then; of one that is
+                                    deleted by then, its id alone (version 0) */
     int result;                  /* out: this operation's own JOBTAB_... */
     bool repeated;               /* out: a submit whose key had been used for the same request; a
                                     restore of a job that is in the table already */
@@ -462,7 +468,8 @@ struct jobtab_kind_count {
 struct jobtab_stat {
     uint64_t jobs, states[JOBTAB_STATES];
     uint64_t version;     /* of the newest change */
-    int64_t oldest_pending; /* since when the longest-waiting pending job waits; 0: none does */
+    int64_t oldest_pending; /* since when the longest-waiting pending job waits; 0: none that can be
+                               read does */
     uint64_t submitted, claimed, completed, failed, cancelled, retried, owners_lost, expired,
         evicted; /* since the table was made */
     uint64_t map_size, map_used; /* bytes; free pages do not count as used */

@@ -357,6 +357,8 @@ class Daemon:
     def spawn(self, *arguments, wrapper=None):
         """Start jobtabd and wait for nothing."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
+        # The number of a session of which nobody is left may be a stranger's from now on.
+        self.sids &= {process.sid for process in processes().values()}
         if not (self.build / "jobtabd").exists():
             pytest.fail(f"{self.build} has no jobtabd: JOBTAB_BUILDDIR?", pytrace=False)
         words = self.wrapper() if wrapper is None else wrapper

@@ -27,6 +27,7 @@ log) counts once or never: `killed=True` allows for these, for claims that nobod
 
 import bisect
 import collections
+import math
 import os
 
 Event = collections.namedtuple(
@@ -211,14 +212,16 @@ def present(events, killed):
 def moves(events, killed):
     seen = {e.version: e for e in events if e.version and e.state != "-"}
     steps = [seen[version] for version in sorted(seen)]
-    # A retry made some version above what was known when it began, at most what it was told.
+    # A retry made some version above what was known when it began, at most what it was told. One that
+    # was told nothing, or over HTTP that the job had been deleted since, may have made any above.
     at = known_before((e.ended, e.version) for e in events if e.version)
     retries = [
-        (at(e.begun), e.version) for e in events if e.verb == "retry" and e.outcome in ACCEPTED
+        (at(e.begun), e.version if e.outcome in ACCEPTED else math.inf)
+        for e in events
+        if e.verb == "retry" and e.outcome in {"unanswered", "notfound", *ACCEPTED}
     ]
-    unsure = any(e.verb == "retry" and e.outcome == "unanswered" for e in events)
     for before, after in zip(steps, steps[1:]):
-        retried = unsure or any(
+        retried = any(
             max(before.version, above) < min(after.version, most) for above, most in retries
         )
         if retried:
@@ -251,6 +254,10 @@ def fencing(events, killed):
     logged = {e.token for e in claims.values()}
     for e in said:
         if killed and e.token not in logged:
+            continue
+        if killed and e.verb != "report" and e.state in ("running", "cancelling"):
+            # The leader of its commit died: it is told of the job as it is by then, which is another's.
+            ended[e.token] = e.verb
             continue
         place = bisect.bisect_right(order_of, e.version)
         latest = claims[order_of[place - 1]] if place else None

@@ -15,28 +15,29 @@ children, the command line.
 What is different from a dictionary:
 
 * A value is a copy. ``jobs[job_id]["progress"] = 20`` changes that copy and nothing else;
-  ``jobs.update(job_id, progress=20)`` changes the job.
-* A status is one of scheduled, pending, running, cancelling, completed, failed, cancelled, and goes from
-  one to the other as jobtab(3) allows; anything else raises Refused.
+  ``jobs.update(job_id, progress=20)`` changes the job. An application that is full of the former
+  opens ``JobStore("var/table", live=True)``: then it changes the job, too.
+* A status is one of scheduled, pending, running, cancelling, completed, failed, cancelled, and goes
+  from one to the other as jobtab(3) allows; anything else raises Refused.
 * A running job has an owner: the process that moved it to running, by ``update(job_id,
-  status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can report,
-  finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When the owner
-  dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
+  status="running")``, ``create(job_id, {"status": "running"})`` or ``claim``. Nobody else can
+  report, finish or fail it (Stale), and nobody can delete it (Refused) before it has ended. When
+  the owner dies, the job goes back to pending, and fails when that happened max_crashes (3) times.
 * A finished job is deleted when it is older than the table's ``retention`` (a day).
 
 The fields of a job are those of the HTTP interface: job_id, kind, status, reason, done, progress (0
 to 100), message, version, attempt, max_attempts, priority, created_at, run_at, started_at,
 updated_at, finished_at, expires_at (RFC 3339), params, result, error; and uuid, the table's own id,
-by which the daemon and the command line know the job. ``job_id`` is what the application gave, or the
-uuid if it gave none; both are keys of the dictionary. Of these, status, progress, message, result
-and error can be changed, kind, priority, max_attempts and params can be given at creation, and the
-rest is the table's own: where it is given, it is ignored. Any other key that a job is created with is
-kept as a member of its params, and comes back beside the fields; it cannot be changed later
-(FieldError).
+by which the daemon and the command line know the job. ``job_id`` is what the application gave, or
+the uuid if it gave none; both are keys of the dictionary. Of these, status, progress, message,
+result and error can be changed, kind, priority, max_attempts and params can be given at creation,
+and the rest is the table's own: where it is given, it is ignored. Any other key that a job is
+created with is kept as a member of its params, and comes back beside the fields; it cannot be
+changed later (FieldError).
 
-Threads may share a JobStore. So may the processes of a pre-forked server: one that was opened before
-the fork opens anew by itself in the child. In asyncio use ``jobs.aio``, whose methods have the same
-names and never block the loop.
+Threads may share a JobStore. So may the processes of a pre-forked server: one that was opened
+before the fork opens anew by itself in the child. In asyncio use ``jobs.aio``, whose methods have
+the same names and never block the loop.
 
 Needs libjobtab.so.0: where the system finds it, or the file that JOBTAB_LIBRARY names.
 """
@@ -47,6 +48,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import ctypes
 import functools
 import inspect
@@ -60,12 +62,14 @@ import uuid as _uuid
 from collections.abc import MutableMapping
 from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int, c_int32, c_int64
 from ctypes import c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Set, Tuple
 
 __version__ = "0.1.0"
 __all__ = [
-    "JobStore", "Job", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict", "Full",
-    "Invalid", "FieldError", "TooBig", "Timeout", "Empty", "NoTable", "Broken", "LibraryError",
+    "JobStore", "Job", "LiveRow", "Error", "NotFound", "Refused", "Stale", "Cancelled", "Conflict",
+    "Full", "Invalid", "FieldError", "TooBig", "Timeout", "Empty", "NoTable", "Broken",
+    "LibraryError",
 ]  # fmt: skip
 
 _log = logging.getLogger("jobtab")
@@ -162,14 +166,16 @@ def _error(code: int, why: str) -> Error:
 KIND_MAX, MESSAGE_MAX, KEY_MAX, WHY_MAX = 32, 255, 128, 160
 _STATES = ("scheduled", "pending", "running", "cancelling", "completed", "failed", "cancelled")
 _REASONS = (
-    None, "exit", "signal", "timeout", "oom", "spawn", "owner_lost", "expired", "cancelled", "invalid",
+    None, "exit", "signal", "timeout", "oom", "spawn", "owner_lost", "expired", "cancelled",
+    "invalid",
 )  # fmt: skip
 _DONE = ("completed", "failed", "cancelled")
 _OWNED = ("running", "cancelling")
 _PENDING = _STATES.index("pending")
 _NO_RESULT, _JSON, _TEXT, _BYTES = range(4)
 _LOGTEXT = 3
-_SUBMIT, _CLAIM, _REPORT, _RENEW, _LOG, _FINISH, _RELEASE, _CANCEL, _RETRY, _DELETE, _TAKE = range(11)
+_SUBMIT, _CLAIM, _REPORT, _RENEW, _LOG, _FINISH = range(6)
+_RELEASE, _CANCEL, _RETRY, _DELETE, _TAKE = range(6, 11)
 _SUCCEEDED, _TRY_AGAIN, _GIVE_UP, _STOPPED = range(4)
 
 
@@ -327,11 +333,15 @@ def _library() -> Any:
 
 # ------------------------------------------------------------- the table of a process
 
-# Waits are made of slices: a signal handler of Python's runs between two of them, and close() has an
-# end.
+# Waits are made of slices: a signal handler of Python's runs between two of them, and close() has
+# an end.
 _SLICE = 0.5
 _SWEEP_BUDGET = 256
 _PAGE = 256
+
+# The job that this context works on, by claim or resume: two threads of a process are one owner to
+# the table, and must not both begin the same job.
+_at_work: contextvars.ContextVar[bytes] = contextvars.ContextVar("jobtab job", default=b"")
 
 _tables: Dict[str, "_Table"] = {}
 _tables_lock = threading.Lock()
@@ -341,8 +351,9 @@ class _Table:
     """The one handle that a process may have of a table, shared by the JobStores on it.
 
     Born:  with the first JobStore of its directory, and anew in each forked child that uses it.
-    Life:  calls are counted in and out and hold no Python lock meanwhile. One thread sweeps: without a
-           daemon somebody must send back the jobs of dead owners and delete what has expired.
+    Life:  calls are counted in and out and hold no Python lock meanwhile. One thread sweeps:
+           without a daemon somebody must send back the jobs of dead owners and delete what has
+           expired.
     Ends:  with the last JobStore that is closed, once the calls have left; else with the process.
     """
 
@@ -362,6 +373,7 @@ class _Table:
         self.stop = threading.Event()
         self.threads: List[threading.Thread] = []
         self.tokens: Dict[bytes, Tuple[int, int]] = {}  # of jobs that this process has
+        self.runs: Set[bytes] = set()  # those of them that a claim or resume works on
         self.pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
         self.bell = _Bell(self)
 
@@ -467,8 +479,8 @@ class _Table:
                     _log.warning("sweep of %s: %s", self.path, error)
 
     def executor(self) -> concurrent.futures.ThreadPoolExecutor:
-        """Threads that wait for the disk in place of an event loop. Those that wait at the same time
-        share a commit, so there are many."""
+        """Threads that wait for the disk in place of an event loop. Those that wait at the same
+        time share a commit, so there are many."""
         with self.lock:
             if self.pool is None:
                 self.pool = concurrent.futures.ThreadPoolExecutor(32, "jobtab write")
@@ -493,8 +505,8 @@ class _Table:
 
 
 class _Bell:
-    """One thread that waits for changes in place of any number of coroutines. It lives as long as one
-    waits."""
+    """One thread that waits for changes in place of any number of coroutines. It lives as long as
+    one waits."""
 
     def __init__(self, table: _Table):
         self.table = table
@@ -562,6 +574,7 @@ atexit.register(_at_exit)
 
 # ------------------------------------------------------------------ jobs and their fields
 
+_BOUNDS = ("max_jobs", "map_size", "params_max", "result_max", "log_max", "high_water")
 _CHANGEABLE = ("status", "progress", "message", "result", "error")
 _GIVEN = ("kind", "priority", "max_attempts", "params")
 _OWN = (
@@ -695,8 +708,40 @@ class _Deadline:
         return self.end is not None and time.monotonic() >= self.end
 
 
+class LiveRow(Dict[str, Any]):
+    """What a store with live=True gives: a copy that changes the job when it is changed, and then
+    is as the job is. A plain copy of it is dict(row)."""
+
+    def __init__(self, store: "JobStore", row: Row):
+        super().__init__(row)
+        self._store = store
+
+    def update(self, *changes: Any, **more: Any) -> None:
+        """All of it in one change."""
+        super().update(self._store.update(self["uuid"], **dict(*changes, **more)))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.update({name: value})
+
+    def __ior__(self, changes: Any) -> "LiveRow":  # type: ignore[override,misc]
+        self.update(changes)
+        return self
+
+    def setdefault(self, name: str, value: Any = None) -> Any:
+        """The field, which is a FieldError if there is none."""
+        if name not in self:
+            self[name] = value
+        return self[name]
+
+    def _keep(self, *_: Any) -> Any:
+        raise FieldError("a job keeps its fields")
+
+    __delitem__ = pop = popitem = clear = _keep  # type: ignore[assignment]
+
+
 class Job:
-    """A job that this process has claimed. What is said after it was lost to another raises Stale."""
+    """A job that this process has claimed. What is said after it was lost to another raises
+    Stale."""
 
     def __init__(self, store: "JobStore", read: _Read):
         row = read.row()
@@ -748,19 +793,32 @@ class Job:
         """Finish it as its work ended."""
         if not self._mine():
             return
-        ops = [self._op(_FINISH)]
+        op, ops = self._op(_FINISH), []
         if error is None and not (self.cancelled and self.result is None):
             data, form = _result_bytes(self.result)
-            ops[0].finish = _Finish(outcome=_SUCCEEDED, result=data, result_size=len(data), format=form)
+            op.finish = _Finish(_SUCCEEDED, 0, None, None, data, len(data), form)
         elif error is None or isinstance(error, Cancelled):
-            ops[0].finish = _Finish(outcome=_STOPPED)
+            op.finish = _Finish(outcome=_STOPPED)
         elif isinstance(error, Exception):
-            text = str(error) or type(error).__name__
-            ops[0].finish = _Finish(outcome=_TRY_AGAIN, error=text.replace("\0", "").encode("utf-8", "replace"))
-            ops.insert(0, self._log_op("".join(traceback.format_exception(type(error), error, error.__traceback__))))
+            text = (str(error) or type(error).__name__).replace("\0", "")
+            op.finish = _Finish(outcome=_TRY_AGAIN, error=text.encode("utf-8", "replace"))
+            trace = traceback.format_exception(type(error), error, error.__traceback__)
+            ops.append(self._log_op("".join(trace)))
         else:  # the process is told to end: the job is for another
-            ops = [self._op(_RELEASE)]
-        self._store._table.apply(*ops)
+            op = self._op(_RELEASE)
+        self._store._table.apply(*ops, op)
+
+
+def _parsed(
+    changes: Row, progress: int
+) -> Tuple[int, Optional[bytes], Optional[bytes], bytes, int]:
+    """The fields as the library takes them: progress, message, error, result and its format."""
+    return (
+        _number("progress", changes.get("progress", progress), 0, 100),
+        _text("message", changes.get("message")),
+        _text("error", changes.get("error")),
+        *_result_bytes(changes.get("result")),
+    )
 
 
 def _result_bytes(value: Any) -> Tuple[bytes, int]:
@@ -779,10 +837,11 @@ class JobStore(MutableMapping[str, Row]):
 
     kind        of jobs that are created without one
     max_attempts, max_crashes
-                how often such a job may fail, and may lose its process, before it has failed for good;
-                0 is as the kind's policy has it: 1 and 3
+                how often such a job may fail, and may lose its process, before it has failed for
+                good; 0 is as the kind's policy has it: 1 and 3
     sweep       seconds between two looks for dead owners and expired jobs, while this process has
                 the table open; None: a daemon does it
+    live        values change the job when they are changed, as those of a dictionary do
     must_exist  raise NoTable instead of making a table
     retention   seconds that a finished job is kept
     max_jobs, map_size, params_max, result_max, log_max, high_water
@@ -797,15 +856,16 @@ class JobStore(MutableMapping[str, Row]):
         sweep: Optional[float] = 1.0,
         max_attempts: int = 0,
         max_crashes: int = 0,
+        live: bool = False,
         must_exist: bool = False,
         retention: float = 0,
         **bounds: int,
     ):
-        unknown = set(bounds) - {"max_jobs", "map_size", "params_max", "result_max", "log_max", "high_water"}
+        unknown = set(bounds) - set(_BOUNDS)
         if unknown:
             raise TypeError(f"JobStore has no option {', '.join(sorted(unknown))}")
         self.path, self.kind = os.fspath(path), kind
-        self.max_attempts, self.max_crashes = max_attempts, max_crashes
+        self.max_attempts, self.max_crashes, self.live = max_attempts, max_crashes, live
         self.aio = AsyncJobStore(self)
         options = _Options(retention=_ms("retention", retention), must_exist=must_exist, **bounds)
         place = os.path.realpath(self.path)
@@ -815,7 +875,7 @@ class JobStore(MutableMapping[str, Row]):
                 # The path is the resolved one: the process may change its directory.
                 table = _tables[place] = _Table(place, options, sweep)
             elif bounds or retention:
-                raise Error(f"{place} is open in this process already: bounds go with the first open")
+                raise Error(f"{place} is open in this process: bounds go with the first open")
             table.users += 1
         self._table = table
         self._closed = False
@@ -870,7 +930,9 @@ class JobStore(MutableMapping[str, Row]):
     def _whole(self, job_id: _Id) -> _Read:
         library, job = _library(), _Job()
         params, result = c_void_p(), c_void_p()
-        self._table.call("jobtab_get_whole", byref(job_id), byref(job), byref(params), byref(result))
+        self._table.call(
+            "jobtab_get_whole", byref(job_id), byref(job), byref(params), byref(result)
+        )
         try:
             return _Read(
                 job,
@@ -895,9 +957,13 @@ class JobStore(MutableMapping[str, Row]):
 
     def __getitem__(self, job_id: str) -> Row:
         """A copy of the job; NotFound, which is a KeyError."""
-        return self._read(job_id).row()
+        return self._given(self._read(job_id))
+
+    def _given(self, read: _Read) -> Row:
+        return LiveRow(self, read.row()) if self.live else read.row()
 
     def exists(self, job_id: str) -> bool:
+        """Whether there is such a job; cheaper than reading it."""
         try:
             version = c_uint64()
             self._table.call("jobtab_version", byref(self._find(job_id)), byref(version))
@@ -908,7 +974,9 @@ class JobStore(MutableMapping[str, Row]):
     def __contains__(self, job_id: object) -> bool:
         return isinstance(job_id, str) and self.exists(job_id)
 
-    def _pages(self, states: int = 0, kind: Optional[bytes] = None, oldest: bool = True) -> Iterator[_Job]:
+    def _pages(
+        self, states: int = 0, kind: Optional[bytes] = None, oldest: bool = True
+    ) -> Iterator[_Job]:
         """All jobs, a page of one snapshot after the other."""
         wanted = _Filter(states=states, kind=kind, oldest_first=oldest)
         more = c_bool(True)
@@ -934,7 +1002,7 @@ class JobStore(MutableMapping[str, Row]):
             if limit is not None and len(rows) >= limit:
                 break
             with contextlib.suppress(NotFound):  # deleted meanwhile
-                row = self._whole(job.id).row()
+                row = self._given(self._whole(job.id))
                 if status in (None, row["status"]):
                     rows.append(row)
         return rows
@@ -953,14 +1021,16 @@ class JobStore(MutableMapping[str, Row]):
         return [(row["job_id"], row) for row in self.list(oldest_first=True)]
 
     def values(self) -> List[Row]:  # type: ignore[override]
+        """Copies of all jobs, as they are now."""
         return self.list(oldest_first=True)
 
     def log(self, job_id: str) -> str:
         """What its workers have written to its log, as far as it is kept."""
         offset, size, data = c_uint64(), c_size_t(), c_void_p()
         self._table.call(
-            "jobtab_read", byref(self._find(job_id)), _LOGTEXT, byref(offset), 2**63, byref(data), byref(size)
-        )
+            "jobtab_read", byref(self._find(job_id)), _LOGTEXT, byref(offset), 2**63,
+            byref(data), byref(size),
+        )  # fmt: skip
         try:
             return ctypes.string_at(data, size.value).decode("utf-8", "replace")
         finally:
@@ -968,12 +1038,18 @@ class JobStore(MutableMapping[str, Row]):
 
     # -- creating
 
-    def create(self, job_id: Optional[str] = None, state: Optional[Mapping[str, Any]] = None, /, **more: Any) -> str:
-        """Create a job, with the id that the application gives it or, for None, the table's; its id.
+    def create(
+        self,
+        job_id: Optional[str] = None,
+        state: Optional[Mapping[str, Any]] = None,
+        /,
+        **more: Any,
+    ) -> str:
+        """Create a job, by the application's id or, for None, one of the table's; that id.
 
-        `state` has what the dictionary had: status (pending if there is none, or running: then it is
-        this process's), kind, priority, max_attempts, params, progress, message; its other keys are
-        kept with the params. The same call again gives the same job; another one of the same id
+        `state` has what the dictionary had: status (pending if there is none, or running: then it
+        is this process's), kind, priority, max_attempts, params, progress, message; its other keys
+        are kept with the params. The same call again gives the same job; another one of the same id
         raises Conflict.
         """
         return _name(self._create((), job_id, {**(state or {}), **more}).job)
@@ -989,6 +1065,7 @@ class JobStore(MutableMapping[str, Row]):
         if status == "pending" and set(rest) - {"message"}:
             field = min(set(rest) - {"message"})
             raise FieldError(f"{field}: a pending job has none yet")
+        _parsed(rest, 0)  # refused before there is a job
         params = _params(state, ("message",) if status == "pending" and "message" in rest else ())
         submit = self._submit(
             state.get("kind"), params, job_id, take=status != "pending",
@@ -1053,10 +1130,10 @@ class JobStore(MutableMapping[str, Row]):
     def update(self, job_id: Any = (), /, **fields: Any) -> Row:  # type: ignore[override]
         """Change a job's status, progress, message, result or error; the job as that left it.
 
-        status="running" makes this process its owner; "completed" (progress is 100 then), "failed" and
-        "scheduled" (failed, to be tried again) end its work; "pending" hands it back, or starts one
-        over that failed or was cancelled; "cancelled" cancels it, of which another owner is told by
-        status cancelling. With a mapping in place of the id it is dict.update.
+        status="running" makes this process its owner; "completed" (progress is 100 then), "failed"
+        and "scheduled" (failed, to be tried again) end its work; "pending" hands it back, or starts
+        one over that failed or was cancelled; "cancelled" cancels it, of which another owner is
+        told by status cancelling. With a mapping in place of the id it is dict.update.
         """
         if not isinstance(job_id, str):
             super().update(job_id, **fields)
@@ -1069,21 +1146,23 @@ class JobStore(MutableMapping[str, Row]):
                 continue  # but one that says "running" means that it is the owner
             if name not in _CHANGEABLE:
                 known = "is fixed when a job is created" if name in row else "is no field of a job"
-                raise FieldError(f"{name}: it {known}; what can be changed is {', '.join(_CHANGEABLE)}")
+                can = ", ".join(_CHANGEABLE)
+                raise FieldError(f"{name}: it {known}; what can be changed is {can}")
             changes[name] = value
         return self._move(read, changes).row() if changes else row
 
     def _move(self, read: _Read, changes: Row) -> _Read:
-        """Make the changes, none of which is as it was: first the job ours if need be, then the rest."""
+        """Make the changes, none of which is as it was: the job ours if need be, then the rest."""
         now = _STATES[read.job.state]
         to = changes.get("status", now)
         _state(to)
         others = sorted(set(changes) - {"status"})
-        message, error = _text("message", changes.get("message")), _text("error", changes.get("error"))
-        data, form = _result_bytes(changes.get("result"))
-        progress = _number("progress", changes.get("progress", read.job.progress), 0, 100)
+        progress, message, error, data, form = _parsed(changes, read.job.progress)
         if to == now and to in _DONE:
             raise Refused(f"the job is {now}: it changes no more")
+        job = bytes(read.job.id.bytes)
+        if changes.get("status") == "running" and job in self._table.runs and _at_work.get() != job:
+            raise Refused("a claim or resume of this process works on the job")
         if others and (to == "pending" or to == "scheduled" and now not in _OWNED):
             raise Refused(f"{others[0]}: a {to} job has no owner that could set it")
         for field, of in (("result", ("completed", "failed")), ("error", ("failed", "scheduled"))):
@@ -1104,7 +1183,7 @@ class JobStore(MutableMapping[str, Row]):
         return _Read(done.job[0], read.params, data if done.job[0].result_size else b"")
 
     def _verbs(self, read: _Read, to: str, others: List[str]) -> List[int]:
-        """What the library is asked for to get there. What it does not allow it refuses in its words."""
+        """What the library is asked for to get there; it refuses what is not allowed."""
         now = _STATES[read.job.state]
         ours = bytes(read.job.id.bytes) in self._table.tokens
         if to == "cancelled" and now in _OWNED and ours:
@@ -1141,7 +1220,7 @@ class JobStore(MutableMapping[str, Row]):
         self.delete(job_id)
 
     def pop(self, job_id: str, *default: Any) -> Any:
-        """Delete the job and return its last copy. With a default also when another process was faster."""
+        """Delete the job and return its last copy; the default when another process was faster."""
         try:
             row = self[job_id]
             self.delete(job_id)
@@ -1165,7 +1244,9 @@ class JobStore(MutableMapping[str, Row]):
             return
         self.update(job_id, **state)
 
-    def setdefault(self, job_id: str, state: Optional[Mapping[str, Any]] = None) -> Row:  # type: ignore[override]
+    def setdefault(  # type: ignore[override]
+        self, job_id: str, state: Optional[Mapping[str, Any]] = None
+    ) -> Row:
         """The job, created if there is none."""
         with contextlib.suppress(Conflict):
             if job_id not in self:
@@ -1198,7 +1279,8 @@ class JobStore(MutableMapping[str, Row]):
             while version.value == read.job.version:
                 if deadline.over():
                     raise _error(_TIMEOUT, f"job {job_id!r} is not done in time")
-                self._table.call("jobtab_wait", byref(seen), deadline.slice_ms(), expect=(_TIMEOUT,))
+                wait = deadline.slice_ms()
+                self._table.call("jobtab_wait", byref(seen), wait, expect=(_TIMEOUT,))
                 if not self._version(found, version):
                     return
             try:
@@ -1208,7 +1290,10 @@ class JobStore(MutableMapping[str, Row]):
 
     def _version(self, job_id: _Id, version: c_uint64) -> bool:
         """False when the job is gone."""
-        return not self._table.call("jobtab_version", byref(job_id), byref(version), expect=(_NOTFOUND,))
+        there = self._table.call(
+            "jobtab_version", byref(job_id), byref(version), expect=(_NOTFOUND,)
+        )
+        return there == _OK
 
     # -- working
 
@@ -1220,9 +1305,9 @@ class JobStore(MutableMapping[str, Row]):
                 job.report(20, "Collecting prices...")
                 job.result = work(job.params)
 
-        The job is completed with job.result when the block ends. An exception fails it with its text,
-        or schedules another attempt if there are any left, leaves its traceback in the job's log,
-        and goes on; KeyboardInterrupt and SystemExit hand the job back. A block that sees
+        The job is completed with job.result when the block ends. An exception fails it with its
+        text, or schedules another attempt if there are any left, leaves its traceback in the job's
+        log, and goes on; KeyboardInterrupt and SystemExit hand the job back. A block that sees
         job.cancelled leaves without a result, or by job.check(), and the job is cancelled.
         """
         deadline = _Deadline(timeout)
@@ -1231,10 +1316,13 @@ class JobStore(MutableMapping[str, Row]):
         while job is None:
             if deadline.over():
                 raise _error(_EMPTY, f"no job of kind {name} came")
-            self._table.call("jobtab_wait_work", name.encode(), deadline.slice_ms(), expect=(_TIMEOUT,))
+            self._wait_work(name, deadline.slice_ms())
             job = self._claim(name)
         with _ended(job):
             yield job
+
+    def _wait_work(self, kind: str, ms: int) -> None:
+        self._table.call("jobtab_wait_work", _text("kind", kind), ms, expect=(_TIMEOUT,))
 
     def _claim(self, kind: str) -> Optional[Job]:
         """A job, if there is one at once."""
@@ -1246,9 +1334,12 @@ class JobStore(MutableMapping[str, Row]):
             return None
         return Job(self, self._whole(claimed.id))
 
-    def task(self, kind: Optional[str] = None) -> Callable[[Callable[[Job], Any]], Callable[..., Row]]:
-        """Decorate a function of a Job. Calling it claims one (see claim), and finishes it with what
-        the function returns; the job as it is then. An exception is logged and kept in the job.
+    def task(
+        self, kind: Optional[str] = None
+    ) -> Callable[[Callable[[Job], Any]], Callable[..., Row]]:
+        """Decorate a function of a Job. Calling it claims one (see claim), and finishes it with
+        what the function returns; the job as it is then. An exception is logged and kept in the
+        job.
 
             @jobs.task("report")
             def report(job): return {"rows": count(job.params)}
@@ -1273,13 +1364,16 @@ class JobStore(MutableMapping[str, Row]):
 
         return decorate
 
-    def resume(self, function: Callable[[str], Any], kind: Optional[str] = None, patience: float = 10) -> None:
+    def resume(
+        self, function: Callable[[str], Any], kind: Optional[str] = None, patience: float = 10
+    ) -> None:
         """Have a thread call function(job_id) for each job whose process died before its end.
 
-        For applications whose jobs are run by the process that took the request: a job of `kind` that
-        was lost with its owner is taken at once, one that nobody has begun for `patience` seconds,
-        too. The function finds the job running, and this process's. One that raises fails the job; one
-        that returns and has not ended it completes it, with what it returned. May be a coroutine
+        For applications whose jobs are run by the process that took the request: a job of `kind`
+        that was lost with its owner is taken at once, one that nobody has begun for `patience`
+        seconds, too. The function finds the job running, and this process's; another thread that
+        comes late and says status="running" is Refused. A function that raises fails the job; one
+        that returns and has not ended it completes it, with what it returned. It may be a coroutine
         function, which then runs in a loop of its own.
         """
         name, table = self.kind if kind is None else kind, self._table
@@ -1294,7 +1388,7 @@ class JobStore(MutableMapping[str, Row]):
                     elif self._claimable(name):
                         stop.wait(_SLICE)  # somebody's, most likely
                     else:
-                        table.call("jobtab_wait_work", name.encode(), int(_SLICE * 1000), expect=(_TIMEOUT,))
+                        self._wait_work(name, int(_SLICE * 1000))
                 except Exception:
                     if not stop.is_set():
                         _log.exception("resume of %s", name)
@@ -1330,10 +1424,24 @@ class JobStore(MutableMapping[str, Row]):
 
 
 @contextlib.contextmanager
-def _ended(job: Job) -> Iterator[None]:
-    """End the job as the block does. Cancelled is what the job is then, and no news to the caller."""
+def _working(job: Job) -> Iterator[None]:
+    """This context works on the job, and may say so by status running."""
+    runs, ours = job._store._table.runs, bytes(job._id.bytes)
+    runs.add(ours)
+    before = _at_work.set(ours)
     try:
         yield
+    finally:
+        _at_work.reset(before)
+        runs.discard(ours)
+
+
+@contextlib.contextmanager
+def _ended(job: Job) -> Iterator[None]:
+    """End the job as the block does. Cancelled is what the job is then, no news to the caller."""
+    try:
+        with _working(job):
+            yield
     except BaseException as error:
         job._end(error)
         if not isinstance(error, Cancelled):
@@ -1357,12 +1465,18 @@ def _state(status: Any) -> int:
 
 
 # What an owner says of a job that is to have that status.
-_OUTCOMES = {"completed": _SUCCEEDED, "failed": _GIVE_UP, "scheduled": _TRY_AGAIN, "cancelled": _STOPPED}
+_OUTCOMES = {
+    "completed": _SUCCEEDED,
+    "failed": _GIVE_UP,
+    "scheduled": _TRY_AGAIN,
+    "cancelled": _STOPPED,
+}
 
 
 def _params(state: Mapping[str, Any], besides: Tuple[str, ...]) -> bytes:
     """The params of a new job: those that are given, and all keys that are no fields."""
-    extra = {name: value for name, value in state.items() if name not in _COLUMNS or name in besides}
+    names = [name for name in state if name not in _COLUMNS or name in besides]
+    extra = {name: state[name] for name in names}
     params = state.get("params")
     if extra and params is not None and not isinstance(params, Mapping):
         raise Invalid(f"params: {min(extra)} is to be kept with them, and they are no dictionary")
@@ -1375,15 +1489,15 @@ def _params(state: Mapping[str, Any], besides: Tuple[str, ...]) -> bytes:
 
 
 class AsyncJobStore:
-    """``jobs.aio``: the same names, for coroutines. What waits for the disk or for other processes does
-    so in a thread; a coroutine that is cancelled meanwhile does not take its change back. `get` reads
-    in the loop: that takes some 50 microseconds and waits for nobody."""
+    """``jobs.aio``: the same names, for coroutines. What waits for the disk or for other processes
+    does so in a thread; a coroutine that is cancelled meanwhile does not take its change back.
+    `get` reads in the loop: that takes some 50 microseconds and waits for nobody."""
 
     def __init__(self, store: JobStore):
         self._store = store
 
     async def _run(self, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        call = functools.partial(function, *arguments, **more)
+        call = functools.partial(contextvars.copy_context().run, function, *arguments, **more)
         return await asyncio.get_running_loop().run_in_executor(self._store._table.executor(), call)
 
     async def get(self, job_id: str, default: Optional[Row] = None) -> Optional[Row]:
@@ -1396,7 +1510,11 @@ class AsyncJobStore:
         return await self._run(self._store.list, *arguments, **more)
 
     async def create(
-        self, job_id: Optional[str] = None, state: Optional[Mapping[str, Any]] = None, /, **more: Any
+        self,
+        job_id: Optional[str] = None,
+        state: Optional[Mapping[str, Any]] = None,
+        /,
+        **more: Any,
     ) -> str:
         return await self._run(self._store.create, job_id, state, **more)
 
@@ -1452,8 +1570,8 @@ class AsyncJobStore:
     async def claim(
         self, kind: Optional[str] = None, timeout: Optional[float] = None
     ) -> AsyncIterator["AsyncJob"]:
-        """As JobStore.claim, the job's report and log being coroutines. Cancelling the task hands the job
-        back."""
+        """As JobStore.claim, the job's report and log being coroutines. Cancelling the task hands
+        the job back."""
         store, deadline = self._store, _Deadline(timeout)
         name = store.kind if kind is None else kind
         while True:
@@ -1473,7 +1591,8 @@ class AsyncJobStore:
                 raise _error(_EMPTY, f"no job of kind {name} came")
             await store._table.bell.changed(seen, deadline.left())
         try:
-            yield AsyncJob(self, job)
+            with _working(job):
+                yield AsyncJob(self, job)
         except BaseException as error:
             await asyncio.shield(self._run(job._end, error))
             if not isinstance(error, Cancelled):

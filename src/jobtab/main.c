@@ -1,9 +1,12 @@
 /* main.c - jobtab, the command line: what happens around a command. */
 #include "command.h"
+#include "need.h"
 #include "options.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,12 +92,20 @@ static int open_backend(struct cli *cli, const struct command *command)
     return EXIT_FINE;
 }
 
+/* Its library leaves out what it gets no memory for, and goes on. */
+static void *json_memory(size_t size)
+{
+    return need(malloc(size));
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {.limit = DEFAULT_LIMIT};
     const struct command *command = NULL;
     int code;
 
+    signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error, with words */
+    json_set_alloc_funcs(json_memory, free);
     setlocale(LC_CTYPE, "");
     show_init(&cli.out, stdout);
     show_init(&cli.err, stderr);

@@ -127,57 +127,80 @@ static void fail_start(struct child *child, const char *what, const char *why)
     child->stage = ENDING;
 }
 
-/* The parameters, for relay_open; an empty object for a job that was submitted without. */
-static char *read_params(struct child *child, size_t *size)
+/* For want of memory or descriptors, which is no fault of the job's: it goes back as it came. Always
+ * false. */
+static bool give_back(struct child *child, const char *what, const char *why)
 {
-    uint64_t offset = 0;
-    char *params = NULL;
-
-    *size = 2;
-    if (child->params_size == 0) {
-        params = strdup("{}");
-        if (params == NULL)
-            fail_start(child, "params", strerror(errno));
-    } else if (jobtab_read(child->site->table, &child->id, JOBTAB_PARAMS, &offset, SIZE_MAX,
-                           &params, size) != JOBTAB_OK) {
-        fail_start(child, "params", jobtab_why());
-    }
-    return params;
+    log_write(LOG_LEVEL_WARN, child->name, "not started for now: %s: %s", what, why);
+    child->cause = ENDING_STARVED;
+    child->stage = ENDING;
+    return false;
 }
 
-void child_start(struct child *child)
+static bool is_want(int error)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN;
+}
+
+/* The parameters, for relay_open; an empty object for a job that was submitted without. JOBTAB_OK, or
+ * the table's error. */
+static int read_params(const struct child *child, char **params, size_t *size)
+{
+    uint64_t offset = 0;
+
+    *size = 2;
+    if (child->params_size > 0)
+        return jobtab_read(child->site->table, &child->id, JOBTAB_PARAMS, &offset, SIZE_MAX - 1,
+                           params, size);
+    *params = strdup("{}");
+    return *params != NULL ? JOBTAB_OK : JOBTAB_SYSTEM;
+}
+
+bool child_start(struct child *child)
 {
     const struct site *site = child->site;
     struct spawn spawn = {.program = child->kind->program, .argv = child->kind->command};
-    char **environment = NULL;
+    char **environment = NULL, *params;
     size_t params_size;
     const char *step = NULL;
-    char *params = read_params(child, &params_size);
+    bool fed = true;
+    int error = read_params(child, &params, &params_size);
 
-    if (params == NULL)
-        return;
+    if (error == JOBTAB_SYSTEM)
+        return give_back(child, "params", jobtab_why());
+    if (error != JOBTAB_OK) {
+        fail_start(child, "params", jobtab_why());
+        return true;
+    }
     environment = make_environment(child);
     if (environment == NULL) {
         free(params);
-        fail_start(child, "environment", strerror(errno));
-        return;
+        return give_back(child, "environment", strerror(errno));
     }
     if (relay_open(&child->relay, site->epoll, params, params_size, site->result_max, site->log_max,
                    spawn.fds) < 0) {
-        fail_start(child, "pipes", strerror(errno));
+        fed = !is_want(errno);
+        if (fed)
+            fail_start(child, "pipes", strerror(errno));
+        else
+            give_back(child, "pipes", strerror(errno));
         goto out;
     }
     child->oom_kills = oom_kills(OOM_FRESH);
     spawn.envp = environment;
     int started = spawn_program(&spawn, &child->pid, &step);
-    int error = errno;
+    error = errno;
     for (int i = 0; i < 4; i++)
         close(spawn.fds[i]);
     if (started < 0) {
         char why[JOBTAB_MESSAGE_MAX];
         child->pid = 0;
         snprintf(why, sizeof why, "%s: %s", child->kind->program, strerror(error));
-        fail_start(child, step, why);
+        fed = strcmp(step, "exec") == 0 || !is_want(error); /* a program may want too much for ever */
+        if (fed)
+            fail_start(child, step, why);
+        else
+            give_back(child, step, why);
         relay_shut(&child->relay);
         goto out;
     }
@@ -186,6 +209,7 @@ void child_start(struct child *child)
               (int)child->pid, child->attempt);
 out:
     child_env_free(environment);
+    return fed;
 }
 
 struct child *child_new(const struct site *site, const struct conf_kind *kind,
@@ -307,6 +331,8 @@ void child_tick(struct child *child, int64_t now)
     if (child->stage == RUNNING) {
         if (child->relay.result_over)
             child_stop(child, ENDING_OVERFLOW, child->kind->kill_after);
+        if (child->relay.no_room)
+            child_stop(child, ENDING_NO_ROOM, child->kind->kill_after);
         if (now >= child->deadline && child->cause == ENDING_OWN)
             child_stop(child, ENDING_TIMEOUT, child->kind->kill_after);
         if (child->cause != ENDING_OWN && now >= child->kill_at)
@@ -452,6 +478,18 @@ static void add_news(struct child *child)
     }
 }
 
+/* The end of what it wrote may have been read after its own end: too much is too much all the same. */
+static enum ending_cause cause_of(const struct child *child)
+{
+    bool succeeded = child->status_code == CLD_EXITED && child->status == 0;
+
+    if (child->cause != ENDING_OWN || !succeeded)
+        return child->cause;
+    return child->relay.result_over ? ENDING_OVERFLOW
+           : child->relay.no_room   ? ENDING_NO_ROOM
+                                    : ENDING_OWN;
+}
+
 static void add_finish(struct child *child)
 {
     const char *result = child->relay.result.data;
@@ -461,7 +499,7 @@ static void add_finish(struct child *child)
 
     relay_last_line(&child->relay, last_line);
     struct ending ending = {
-        .cause = child->cause,
+        .cause = cause_of(child),
         .not_started = child->not_started[0] != '\0' ? child->not_started : NULL,
         .signalled = signalled,
         .code = child->status,

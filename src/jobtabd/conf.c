@@ -187,8 +187,8 @@ static void read_sections(struct loading *loading, const struct conf_syntax *syn
     check_values(loading, top, conf);
 }
 
-struct conf *conf_load(const char *file, void (*told)(const char *text, void *context),
-                       void *context)
+struct conf *conf_load_by(conf_read *read, const char *file,
+                          void (*told)(const char *text, void *context), void *context)
 {
     struct loading loading = {.file = file, .fault = told, .context = context};
     struct conf *conf = loading.conf = calloc(1, sizeof *conf);
@@ -196,7 +196,7 @@ struct conf *conf_load(const char *file, void (*told)(const char *text, void *co
 
     if (!conf || !(conf->file = conf_absolute(file))) {
         fault(&loading, 0, "%s", strerror(errno));
-    } else if (conf_syntax_read(file, &syntax, tell_fault, &loading) == 0) {
+    } else if (read(file, &syntax, tell_fault, &loading) == 0) {
         read_sections(&loading, &syntax);
     }
     conf_syntax_free(&syntax);
@@ -205,6 +205,12 @@ struct conf *conf_load(const char *file, void (*told)(const char *text, void *co
         conf = NULL;
     }
     return conf;
+}
+
+struct conf *conf_load(const char *file, void (*told)(const char *text, void *context),
+                       void *context)
+{
+    return conf_load_by(conf_syntax_read, file, told, context);
 }
 
 static void free_section(const char *section, void *base)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf_syntax.h"
+
 struct conf_listen {
     char *address;                   /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/jobtab.sock" */
     char *tls_certificate, *tls_key; /* paths, or NULL: no TLS */
@@ -38,7 +40,7 @@ struct conf {
     char *file;
     uint32_t worker_processes, runner_processes;
     char *user, *pid_file, *error_log, *access_log, *default_kind;
-    int64_t shutdown_timeout;
+    int64_t shutdown_timeout, stall_timeout;
     uint64_t body_max;           /* bytes of an HTTP request body */
     uint32_t worker_connections; /* at once in one worker */
     char **hosts;                /* further names that Host may have; NULL-terminated, or NULL */
@@ -52,6 +54,9 @@ struct conf {
 /* Read `file`. NULL on any fault, after handing each one, as "file:line: reason", to `fault`. */
 struct conf *conf_load(const char *file, void (*fault)(const char *text, void *context),
                        void *context);
+/* The same, the file taken apart by `read`: conf_syntax_read here, conf_apart_read in a child. */
+struct conf *conf_load_by(conf_read *read, const char *file,
+                          void (*fault)(const char *text, void *context), void *context);
 void conf_free(struct conf *conf);
 
 /* The whole configuration, defaults filled in, in the syntax that conf_load reads. */

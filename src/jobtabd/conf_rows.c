@@ -48,6 +48,8 @@ const struct conf_row conf_rows[] = {
      conf_check_default_kind},
     {"", "shutdown_timeout", CONF_TIME, "30s", 0, DAY, RELOAD_NEW, TOP(shutdown_timeout),
      "How long a graceful stop waits for what runs before it is told to stop.", NULL},
+    {"", "stall_timeout", CONF_TIME, "30s", 0, DAY, RELOAD_NEW, TOP(stall_timeout),
+     "How long a process in the way of others may do nothing before it is ended; 0s: nobody is.", NULL},
     {"", "body_max", CONF_SIZE, "1m", KB, GB, RELOAD_NEW, TOP(body_max),
      "Largest body of an HTTP request.", NULL},
     {"", "worker_connections", CONF_COUNT, "1024", 8, 65536, RELOAD_NEW, TOP(worker_connections),

@@ -32,6 +32,8 @@ typedef void conf_fault(int line, const char *reason, void *context);
 /* Read `file`. 0, or -1 after a fault. Free *syntax in either case. */
 int conf_syntax_read(const char *file, struct conf_syntax *syntax, conf_fault *fault,
                      void *context);
+typedef int conf_read(const char *file, struct conf_syntax *syntax, conf_fault *fault,
+                      void *context);
 void conf_syntax_free(struct conf_syntax *syntax);
 
 #endif

@@ -9,17 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "conf.h"
+#include "heart.h"
 #include "log.h"
 
 #define FIRST_BREATH_MS 1000  /* who dies younger, or before it is ready, failed at its start */
 #define A_WHILE_MS      10000 /* who lived so long starts with a clean record */
 #define BACKOFF_MS      250   /* doubles with each failure in a row */
-#define BACKOFF_MAX_MS  16000
+#define BACKOFF_MAX_MS  4000 /* so that a cause which is gone has nobody wait long */
 #define NO_TABLE_MAX_MS 1000  /* the same when the table is the reason: once the disk is well, it goes on */
 #define READY_MS        30000 /* for a new crew to get to work */
 #define MARGIN_MS       3000  /* beyond kill_after, for a role to end after SIGTERM */
@@ -44,8 +46,10 @@ struct crew *crew_new(struct conf *conf, enum crew_phase phase)
     size_t n = (size_t)counts[ROLE_KEEPER] + counts[ROLE_RUNNER] + counts[ROLE_WORKER];
 
     if (!crew || !(crew->slots = calloc(n, sizeof *crew->slots)) ||
+        !(crew->hearts = hearts_new(n)) ||
         !(crew->listeners = calloc(conf->n_listens, sizeof *crew->listeners))) {
         if (crew) {
+            hearts_free(crew->hearts, n);
             free(crew->slots);
         }
         free(crew);
@@ -60,7 +64,7 @@ struct crew *crew_new(struct conf *conf, enum crew_phase phase)
     for (size_t kind = 0; kind < sizeof counts / sizeof counts[0]; kind++) {
         for (uint32_t i = 0; i < counts[kind]; i++) {
             crew->slots[crew->n_slots++] =
-                (struct slot){.kind = (enum role_kind)kind, .index = (int)i};
+                (struct slot){.kind = (enum role_kind)kind, .index = (int)i, .talk = -1};
         }
     }
     return crew;
@@ -71,6 +75,7 @@ void crew_free(struct crew *crew)
     if (crew) {
         conf_free(crew->conf);
         free(crew->listeners);
+        hearts_free(crew->hearts, crew->n_slots);
         free(crew->slots);
         free(crew);
     }
@@ -83,11 +88,11 @@ static int by_number(const void *a, const void *b)
 
 /* Close what the role is not to have: listeners of other crews would stay open with it, and so
  * would whatever else the master holds. */
-static void close_others(const struct crew *crew, enum role_kind kind,
+static void close_others(const struct crew *crew, enum role_kind kind, int talk,
                          const struct crew_links *links)
 {
     size_t n_listeners = kind == ROLE_WORKER ? crew->conf->n_listens : 0, n = 0;
-    int *kept = malloc((n_listeners + 6) * sizeof *kept);
+    int *kept = malloc((n_listeners + 7) * sizeof *kept);
     unsigned next = 0;
 
     if (!kept) {
@@ -99,13 +104,14 @@ static void close_others(const struct crew *crew, enum role_kind kind,
     kept[n++] = log_fd();
     kept[n++] = links->lifeline;
     kept[n++] = links->ready;
+    kept[n++] = talk;
     for (size_t i = 0; i < n_listeners; i++) {
         kept[n++] = crew->listeners[i];
     }
     qsort(kept, n, sizeof *kept, by_number);
     for (size_t i = 0; i < n; i++) {
         if (kept[i] < 0) {
-            continue; /* the log is off */
+            continue; /* the log is off, or there is no talk */
         }
         if ((unsigned)kept[i] > next) {
             close_range(next, (unsigned)kept[i] - 1, 0);
@@ -116,7 +122,7 @@ static void close_others(const struct crew *crew, enum role_kind kind,
     free(kept);
 }
 
-static void slot_name(const struct slot *slot, char *text, size_t size)
+void slot_name(const struct slot *slot, char *text, size_t size)
 {
     snprintf(text, size, slot->kind == ROLE_KEEPER ? "%s" : "%s %d", role_name(slot->kind),
              slot->index);
@@ -134,13 +140,43 @@ static int64_t backoff(unsigned failures, bool at_start)
     return wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS;
 }
 
+/* A keeper's talk with us; one that can have none works all the same. */
+static void open_talk(struct slot *slot, int *theirs)
+{
+    int ends[2] = {-1, -1};
+
+    if (slot->kind == ROLE_KEEPER &&
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        log_warn("the keeper can tell nothing: %s", strerror(errno));
+    }
+    slot->talk = ends[0];
+    *theirs = ends[1];
+}
+
+static void close_talk(struct slot *slot)
+{
+    if (slot->talk >= 0) {
+        close(slot->talk);
+    }
+    slot->talk = -1;
+}
+
 static void fill(struct crew *crew, struct slot *slot, const struct crew_links *links)
 {
+    struct heart *heart = &crew->hearts[slot - crew->slots];
     char name[32];
+    int talk;
 
-    slot->ready = false;
+    slot->ready = slot->ended = false;
+    slot->stopped_at = 0;
     slot->born = crew_now();
+    heart_clear(heart);
+    open_talk(slot, &talk);
     slot->pid = fork();
+    int error = errno;
+    if (slot->pid != 0 && talk >= 0) {
+        close(talk);
+    }
     if (slot->pid == 0) {
         struct role role = {
             .kind = slot->kind,
@@ -151,14 +187,16 @@ static void fill(struct crew *crew, struct slot *slot, const struct crew_links *
             .listeners = slot->kind == ROLE_WORKER ? crew->listeners : NULL,
             .lifeline = links->lifeline,
             .ready = links->ready,
+            .talk = talk,
             .wake = -1,
         };
-        close_others(crew, slot->kind, links);
+        close_others(crew, slot->kind, talk, links);
+        heart_use(heart);
         exit(mains[slot->kind](&role));
     }
     if (slot->pid < 0) {
-        int error = errno;
         slot->pid = 0;
+        close_talk(slot);
         slot->failures++;
         slot->fill_at = slot->born + backoff(slot->failures, true);
         slot_name(slot, name, sizeof name);
@@ -167,7 +205,7 @@ static void fill(struct crew *crew, struct slot *slot, const struct crew_links *
     }
 }
 
-static void send(const struct crew *crew, int number)
+static void send_all(const struct crew *crew, int number)
 {
     for (size_t i = 0; i < crew->n_slots; i++) {
         if (crew->slots[i].pid > 0) {
@@ -194,7 +232,7 @@ static void tell(struct crew *crew, int number)
     int64_t now = crew_now();
 
     crew->told = number;
-    send(crew, number);
+    send_all(crew, number);
     if (number == SIGQUIT) {
         crew->deadline = now + crew->conf->shutdown_timeout;
     } else if (number == SIGTERM) {
@@ -263,6 +301,26 @@ bool crew_said_ready(struct crew *crew, pid_t pid)
     return slot != NULL;
 }
 
+bool crew_look(struct slot *slot, int *status)
+{
+    siginfo_t info = {0};
+
+    if (slot->pid <= 0 ||
+        waitid(P_PID, (id_t)slot->pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) != 0) {
+        return false;
+    }
+    if (info.si_pid == 0) {
+        slot->stopped_at = 0;
+    } else if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
+        slot->stopped_at = slot->stopped_at ? slot->stopped_at : crew_now();
+    } else {
+        *status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+                                             : W_EXITCODE(0, info.si_status);
+        return true;
+    }
+    return false;
+}
+
 static void describe_end(int status, char *text, size_t size)
 {
     if (WIFSIGNALED(status)) {
@@ -289,6 +347,7 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
     bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
     slot->pid = 0;
+    close_talk(slot);
     slot_name(slot, name, sizeof name);
     describe_end(status, end, sizeof end);
     if (crew->phase == CREW_LEAVING) {

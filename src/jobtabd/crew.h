@@ -11,6 +11,7 @@
 #include "role.h"
 
 struct conf;
+struct heart;
 
 enum crew_phase {
     CREW_COMING,  /* started by a reload; not all of it can work yet */
@@ -24,7 +25,10 @@ struct slot {
     int index;
     pid_t pid; /* 0: empty */
     bool ready;
+    bool ended; /* killed for what it did; its death is on its way */
+    int talk;   /* keeper: our end of its talk; -1: there is none */
     int64_t born;
+    int64_t stopped_at; /* by a signal, as far as seen; 0: it goes on */
     int64_t fill_at;   /* when an empty slot of a serving crew is filled */
     unsigned failures; /* deaths in a row without a while of work between them */
 };
@@ -35,6 +39,7 @@ struct crew {
     struct conf *conf; /* the crew's own */
     int *listeners;    /* one for each conf->listens */
     struct slot *slots;
+    struct heart *hearts; /* one for each slot */
     size_t n_slots;
     int told;         /* leaving: the last signal sent */
     int64_t deadline; /* leaving: when a harder one follows; coming: when it is given up */
@@ -55,13 +60,19 @@ void crew_free(struct crew *crew);
  * do, INT64_MAX for never. In a child that it forked it does not return. */
 int64_t crew_tend(struct crew *crew, const struct crew_links *links);
 
-/* A process said that it is ready, or died (`status` as waitpid has it). False: it is not of this
- * crew. */
+/* A process said that it is ready, or died (`status` as waitpid has it) and leaves its slot, reaped or
+ * not. False: it is not of this crew. */
 bool crew_said_ready(struct crew *crew, pid_t pid);
 bool crew_died(struct crew *crew, pid_t pid, int status);
 
 /* Told to leave by SIGQUIT or SIGTERM. A second call may only be harder. */
 void crew_leave(struct crew *crew, int signal);
+
+/* Look whether a slot's process was stopped or goes on; true when it is dead, and not reaped: *status
+ * is as waitpid has it. */
+bool crew_look(struct slot *slot, int *status);
+
+void slot_name(const struct slot *slot, char *text, size_t size);
 
 const struct slot *crew_find(const struct crew *crew, pid_t pid);
 bool crew_is_ready(const struct crew *crew); /* every slot */

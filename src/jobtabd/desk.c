@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "heart.h"
+
 #define SWEEP_BUDGET 256 /* jobs in one transaction */
 
 enum desk_state { FILLING, SENT, DONE };
@@ -81,11 +83,13 @@ static void *serve(void *argument)
         pthread_mutex_unlock(&desk->lock);
 
         desk->error = JOBTAB_OK;
+        heart_call_begins();
         if (desk->sweep)
             desk->error = sweep_all(desk);
         /* A failed sweep does not keep the operations from being tried: the answers tell. */
         if (desk->n > 0 && desk->error != JOBTAB_BROKEN)
             desk->error = jobtab_apply(desk->table, desk->ops, desk->n);
+        heart_call_ends();
         for (size_t i = 0; desk->error == JOBTAB_BROKEN && i < desk->n; i++)
             desk->ops[i].result = JOBTAB_BROKEN;
         strncpy(desk->why, desk->error != JOBTAB_OK ? jobtab_why() : "", sizeof desk->why - 1);

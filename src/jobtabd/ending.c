@@ -3,12 +3,12 @@
 
 #include "ending.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "json_scan.h"
 #include "text.h"
 
 /* "text" or "text: last line", cut between characters. */
@@ -62,6 +62,7 @@ void ending_judge(const struct ending *ending, struct jobtab_finish *finish,
     switch (ending->cause) {
     case ENDING_CANCEL:
     case ENDING_SHUTDOWN:
+    case ENDING_STARVED:
     case ENDING_LOST:
         finish->outcome = JOBTAB_STOPPED;
         break;
@@ -76,6 +77,11 @@ void ending_judge(const struct ending *ending, struct jobtab_finish *finish,
         finish->reason = JOBTAB_BY_INVALID;
         snprintf(error, JOBTAB_MESSAGE_MAX + 1, "result over %llu bytes",
                  (unsigned long long)ending->result_max);
+        break;
+    case ENDING_NO_ROOM:
+        finish->outcome = JOBTAB_TRY_AGAIN;
+        finish->reason = JOBTAB_BY_OOM;
+        explain(error, "the runner had no memory for its result", "");
         break;
     case ENDING_OWN:
         if (ending->not_started != NULL) {
@@ -104,14 +110,9 @@ enum jobtab_format ending_format(const char **bytes, size_t *size)
     while (end > begin && memchr(space, end[-1], sizeof space - 1) != NULL)
         end--;
 
-    /* As the table will check it (whole numbers may be of any size). A zero byte is the end to
-     * jansson, which would not look at what follows. */
-    json_t *json = NULL;
-    if (memchr(begin, '\0', (size_t)(end - begin)) == NULL)
-        json = json_loadb(begin, (size_t)(end - begin),
-                          JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
-    if (json != NULL) {
-        json_decref(json);
+    /* As the table will check it. In place: a parser would build a tree of many times its size. */
+    struct json_fault fault;
+    if (json_scan(begin, (size_t)(end - begin), &fault)) {
         *bytes = begin;
         *size = (size_t)(end - begin);
         return JOBTAB_JSON;

@@ -10,7 +10,9 @@ enum ending_cause {
     ENDING_CANCEL,   /* somebody cancelled the job */
     ENDING_TIMEOUT,  /* it ran longer than it may */
     ENDING_OVERFLOW, /* its result is over the limit */
+    ENDING_NO_ROOM,  /* the runner had no memory for its result */
     ENDING_SHUTDOWN, /* the runner has to go */
+    ENDING_STARVED,  /* not told, never started: the runner lacked memory or descriptors */
     ENDING_LOST,     /* the job is another's by now, or over */
 };
 
@@ -29,8 +31,10 @@ struct ending {
  * message are left alone.
  *
  *   told to stop for a cancel or a shutdown   stopped: the table decides what that makes of it
+ *   not started for want of means             stopped: handed back, which costs no attempt
  *   time-out                                  try again, reason timeout
  *   result over the limit                     give up, reason invalid: it would be again
+ *   no memory for its result                  try again, reason oom
  *   not started                               try again, reason spawn
  *   exit 0                                    succeeded
  *   other exit, 75 among them                 try again, reason exit

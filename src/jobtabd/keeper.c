@@ -1,11 +1,12 @@
 /* keeper.c - moves what time moves.
  * Born:  forked by the master; opens the table itself.
- * Loop:  sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
+ * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
  *        readers' slots; in small transactions with pauses while there is more, so that a
  *        million jobs which expire at once leave the table to those who submit. Then sleep
  *        until the next thing is due, the table has changed, or a second is over: no event tells
- *        of a process's death. A table that is in doubt is verified by the next sweep, so that it
- *        does not stay so until somebody writes; one that refuses it is asked again every second.
+ *        of a process's death, unless the master reaps it and asks for a sweep before. A table that is
+ *        in doubt is verified by the next sweep, so that it does not stay so until somebody writes; one
+ *        that refuses it is asked again every second.
  * Ends:  QUIT and TERM alike, at once: nothing is under way between two sweeps.
  * Crash: nothing is lost; another keeper does what is due. Runners and workers go on.
  */
@@ -17,13 +18,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bell_thread.h"
 #include "conf.h"
+#include "heart.h"
 #include "jobtab.h"
 #include "log.h"
+#include "lookout.h"
 #include "role.h"
+#include "role_table.h"
+#include "talk.h"
 #include "watch.h"
 
 #define HEARTBEAT    1000 /* ms between sweeps when nothing happens */
@@ -36,15 +42,19 @@
 struct keeper {
     struct role *role;
     struct jobtab *table;
+    struct lookout *lookout;
     int bell;
     char told[JOBTAB_WHY_MAX];  /* why the last sweep failed; "": it did not */
+    struct talk request; /* of the master: to clear the slots of the dead */
+    bool asked;
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
     int64_t told_at, remembered_at;
     size_t n_running;
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
 
-/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row. */
+/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row, unless
+ * somebody has just died. */
 static void remember_running(struct keeper *keeper, int64_t now)
 {
     struct jobtab_filter filter = {.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
@@ -52,7 +62,7 @@ static void remember_running(struct keeper *keeper, int64_t now)
     struct jobtab_id cursor;
     bool more;
 
-    if (now - keeper->remembered_at < BELL_GAP)
+    if (!keeper->asked && now - keeper->remembered_at < BELL_GAP)
         return;
     keeper->remembered_at = now;
     keeper->n_running = RUNNING_SEEN;
@@ -114,6 +124,28 @@ static void tell_error(struct keeper *keeper, const char *why)
     snprintf(keeper->told, sizeof keeper->told, "%s", why);
 }
 
+static void take_requests(struct keeper *keeper)
+{
+    struct talk talk;
+
+    while (recv(keeper->role->talk, &talk, sizeof talk, MSG_DONTWAIT) == (ssize_t)sizeof talk) {
+        keeper->asked = talk.what == TALK_CLEAR;
+        keeper->request = talk; /* the newest: what is cleared for it is cleared for those before */
+    }
+}
+
+/* A sweep has begun after the request came. */
+static void answer_request(struct keeper *keeper)
+{
+    if (!keeper->asked)
+        return;
+    keeper->asked = false;
+    keeper->request.what = TALK_CLEARED;
+    if (send(keeper->role->talk, &keeper->request, sizeof keeper->request,
+             MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_error("answering the master: %s", strerror(errno));
+}
+
 /* Returns how long to sleep, in ms, or -1 when the table is broken. */
 static int sweep(struct keeper *keeper)
 {
@@ -121,7 +153,9 @@ static int sweep(struct keeper *keeper)
     int64_t begun = watch_clock();
 
     remember_running(keeper, begun);
+    lookout_call_begins(keeper->lookout);
     int error = jobtab_sweep(keeper->table, BUDGET, &swept);
+    lookout_call_ends(keeper->lookout);
     if (error != JOBTAB_OK) {
         tell_error(keeper, jobtab_why());
         return error == JOBTAB_BROKEN ? -1 : HEARTBEAT;
@@ -130,6 +164,7 @@ static int sweep(struct keeper *keeper)
         tell_error(keeper, "");
     int64_t now = watch_clock();
     tell(keeper, &swept, now);
+    answer_request(keeper);
 
     int64_t left = swept.more        ? SHARE * (now - begun + 1)
                    : swept.next != 0 ? swept.next - jobtab_now()
@@ -142,7 +177,8 @@ static void sleep_for(struct keeper *keeper, int ms)
 {
     struct pollfd fds[] = {{.fd = keeper->role->wake, .events = POLLIN},
                            {.fd = keeper->role->lifeline, .events = POLLIN},
-                           {.fd = keeper->bell, .events = POLLIN}};
+                           {.fd = keeper->bell, .events = POLLIN},
+                           {.fd = keeper->role->talk, .events = POLLIN}};
     uint64_t count;
 
     if (poll(fds, sizeof fds / sizeof *fds, ms) <= 0)
@@ -151,6 +187,7 @@ static void sleep_for(struct keeper *keeper, int ms)
         log_error("reading the wake descriptor: %s", strerror(errno));
     if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the bell: %s", strerror(errno));
+    take_requests(keeper);
 }
 
 int keeper_main(struct role *role)
@@ -160,20 +197,23 @@ int keeper_main(struct role *role)
 
     role_begin(role);
     keeper.role = role;
-    if (conf_open_table(role->conf, &keeper.table) != JOBTAB_OK) {
-        log_error("table %s: %s", role->conf->table.dir, jobtab_why());
+    if (role_table_open(role, &keeper.table) != JOBTAB_OK)
         return ROLE_NO_TABLE;
-    }
-    if (bell_thread_start(keeper.table, BELL_GAP, &keeper.bell) < 0) {
+    keeper.lookout = lookout_start(keeper.table, role->talk, role->conf->stall_timeout);
+    if (keeper.lookout == NULL || bell_thread_start(keeper.table, BELL_GAP, &keeper.bell) < 0) {
         log_error("keeper: %s", strerror(errno));
         return EXIT_FAILURE;
     }
     role_ready(role);
 
     while (role_stopping(role) == ROLE_GO_ON) {
+        heart_beat();
+        bool soon = lookout_look(keeper.lookout);
         pause = sweep(&keeper);
         if (pause < 0)
             break;
+        if (soon && pause > LOOKOUT_SOON)
+            pause = LOOKOUT_SOON;
         sleep_for(&keeper, pause);
     }
     /* The table stays open: the bell's thread is inside a call. The kernel closes it. */

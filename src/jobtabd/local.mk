@@ -3,21 +3,27 @@
 # All but main and the roles, so that tests can link it with roles of their own.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
+	src/jobtabd/burial.c src/jobtabd/burial.h \
 	src/jobtabd/conf.c src/jobtabd/conf.h \
 	src/jobtabd/conf_check.c \
 	src/jobtabd/conf_print.c \
 	src/jobtabd/conf_rows.c src/jobtabd/conf_rows.h \
+	src/jobtabd/conf_apart.c src/jobtabd/conf_apart.h \
 	src/jobtabd/conf_syntax.c src/jobtabd/conf_syntax.h \
 	src/jobtabd/conf_table.c \
 	src/jobtabd/crew.c src/jobtabd/crew.h \
+	src/jobtabd/heart.c src/jobtabd/heart.h \
 	src/jobtabd/listen.c src/jobtabd/listen.h \
 	src/jobtabd/log.c src/jobtabd/log.h \
 	src/jobtabd/master.c src/jobtabd/master.h \
 	src/jobtabd/muster.c src/jobtabd/muster.h \
 	src/jobtabd/pidfile.c src/jobtabd/pidfile.h \
-	src/jobtabd/role.c src/jobtabd/role.h \
+	src/jobtabd/proc.c src/jobtabd/proc.h \
+	src/jobtabd/role.c src/jobtabd/role.h src/jobtabd/role_table.c src/jobtabd/role_table.h \
 	src/jobtabd/strays.c src/jobtabd/strays.h \
-	src/jobtabd/tls.c src/jobtabd/tls.h
+	src/jobtabd/talk.h \
+	src/jobtabd/tls.c src/jobtabd/tls.h \
+	src/jobtabd/watchdog.c src/jobtabd/watchdog.h
 libdaemon_la_LIBTOOLFLAGS = --tag=disable-shared
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS) $(OPENSSL_CFLAGS)
 libdaemon_la_LIBADD = libcommon.la $(CONFUSE_LIBS) $(OPENSSL_LIBS)
@@ -78,6 +84,7 @@ jobtabd_SOURCES += \
 	src/jobtabd/desk.c src/jobtabd/desk.h \
 	src/jobtabd/ending.c src/jobtabd/ending.h \
 	src/jobtabd/keeper.c \
+	src/jobtabd/lookout.c src/jobtabd/lookout.h \
 	src/jobtabd/relay.c src/jobtabd/relay.h \
 	src/jobtabd/report_line.c src/jobtabd/report_line.h \
 	src/jobtabd/runner.c \

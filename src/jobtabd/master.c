@@ -20,19 +20,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "burial.h"
 #include "conf.h"
+#include "conf_apart.h"
 #include "conf_rows.h"
 #include "crew.h"
 #include "log.h"
 #include "muster.h"
 #include "pidfile.h"
 #include "strays.h"
+#include "talk.h"
+#include "watchdog.h"
 
 #define STRAYS_AGAIN_MS 500
 #define LAST_STRAYS_MS  3000
+#define LONGEST_WAIT_MS 60000
+#define POLLS           16 /* signals, roles that are ready, the keepers of as many crews */
 
 static struct master {
     struct crew *crews; /* at most one coming, at most one serving, any number leaving */
@@ -110,7 +117,7 @@ static void reload(void)
 
     master.reload_wanted = false;
     log_notice("reading %s again", serving->conf->file);
-    struct conf *conf = conf_load(serving->conf->file, log_fault, NULL);
+    struct conf *conf = conf_load_by(conf_apart_read, serving->conf->file, log_fault, NULL);
     if (!conf || keep_values(conf, serving->conf) != 0) {
         conf_free(conf);
         log_error("nothing was changed: the configuration is faulty");
@@ -190,22 +197,56 @@ static void take_ready(void)
     }
 }
 
-static void reap(void)
+static void take_talk(const struct crew *crew, const struct slot *slot)
+{
+    struct talk talk;
+
+    while (slot->talk >= 0 &&
+           recv(slot->talk, &talk, sizeof talk, MSG_DONTWAIT) == (ssize_t)sizeof talk) {
+        if (talk.what == TALK_HOLDER) {
+            watchdog_told(crew, &talk);
+        } else if (talk.what == TALK_CLEARED) {
+            burial_cleared(&talk);
+        }
+    }
+}
+
+/* What keepers say, and who of the roles has died; true when a runner has. */
+static bool look_after_roles(void)
 {
     bool runner_died = false;
     int status;
-    pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (struct crew *crew = master.crews; crew; crew = crew->next) {
-            const struct slot *slot = crew_find(crew, pid);
-            if (slot) {
-                runner_died = runner_died || slot->kind == ROLE_RUNNER;
-                crew_died(crew, pid, status);
-                break;
+    for (struct crew *crew = master.crews; crew; crew = crew->next) {
+        for (struct slot *slot = crew->slots; slot < crew->slots + crew->n_slots; slot++) {
+            take_talk(crew, slot);
+            if (!crew_look(slot, &status)) {
+                continue;
             }
+            runner_died = runner_died || slot->kind == ROLE_RUNNER;
+            burial_add(slot->pid);
+            crew_died(crew, slot->pid, status);
         }
     }
+    return runner_died;
+}
+
+/* Those that dead roles left us. The first of the dead is all that the kernel tells of without reaping. */
+static void bury_strays(void)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+        !burial_has(info.si_pid) && !is_role(info.si_pid)) {
+        burial_add(info.si_pid);
+    }
+}
+
+static void reap(void)
+{
+    bool runner_died = look_after_roles();
+
+    bury_strays();
     /* What a runner leaves becomes ours at its death, and what those leave at theirs. */
     if (runner_died || master.hunting) {
         unsigned n = strays_kill(is_role);
@@ -280,20 +321,39 @@ static int64_t tend_strays(void)
     return master.strays_at;
 }
 
+/* Until something happens or the time has come. */
+static void wait_for(int64_t next)
+{
+    struct pollfd polls[POLLS] = {{.fd = master.signals, .events = POLLIN},
+                                  {.fd = master.ready, .events = POLLIN}};
+    nfds_t n = 2;
+    int64_t now = crew_now();
+
+    for (const struct crew *crew = master.crews; crew; crew = crew->next) {
+        for (size_t i = 0; i < crew->n_slots && n < POLLS; i++) {
+            if (crew->slots[i].talk >= 0) {
+                polls[n++] = (struct pollfd){.fd = crew->slots[i].talk, .events = POLLIN};
+            }
+        }
+    }
+    int64_t wait = next > now ? next - now : 0;
+    poll(polls, n, wait > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : (int)wait);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void loop(void)
 {
-    struct pollfd polls[] = {{.fd = master.signals, .events = POLLIN},
-                             {.fd = master.ready, .events = POLLIN}};
-
     for (settle(); master.crews; settle()) {
-        int64_t next = tend_strays(), now;
+        int64_t next = earlier(tend_strays(), burial_tend(master.crews));
         for (struct crew *crew = master.crews; crew; crew = crew->next) {
-            int64_t due = crew_tend(crew, &master.links);
-            next = due < next ? due : next;
+            next = earlier(next, crew_tend(crew, &master.links));
+            next = earlier(next, watchdog_tend(crew));
         }
-        now = crew_now();
-        int64_t wait = next == INT64_MAX ? -1 : next > now ? next - now : 0;
-        poll(polls, 2, wait > 60000 ? 60000 : (int)wait);
+        wait_for(next);
         take_ready();
         take_signals(); /* before reap: whoever ends because we stop is not replaced */
         reap();

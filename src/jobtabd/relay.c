@@ -37,12 +37,15 @@ static char *make_room(struct relay_buffer *buffer, size_t more)
 
 static void keep_result(struct relay *relay, const char *bytes, size_t size)
 {
-    if (relay->result_over)
+    if (relay->result_over || relay->no_room)
         return;
-    char *end =
-        relay->result.size + size <= relay->result_max ? make_room(&relay->result, size) : NULL;
-    if (end == NULL) {
+    if (relay->result.size + size > relay->result_max) {
         relay->result_over = true;
+        return;
+    }
+    char *end = make_room(&relay->result, size);
+    if (end == NULL) {
+        relay->no_room = true;
         return;
     }
     memcpy(end, bytes, size);

@@ -26,6 +26,7 @@ struct relay {
     struct relay_buffer result;
     size_t result_max;
     bool result_over; /* more than result_max came; the rest is thrown away */
+    bool no_room;     /* there was no memory for it; the same */
 
     struct relay_buffer log; /* not yet taken */
     size_t log_max;

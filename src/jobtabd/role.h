@@ -5,7 +5,7 @@
  * its loop until role_stopping says otherwise. It leaves by returning an exit code.
  *
  * Of descriptors a role has 0 to 2, the log's, its lifeline, the ready pipe and, a worker, the
- * listeners; all are close-on-exec. SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH
+ * listeners, the keeper, its talk with the master; all are close-on-exec. SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH
  * are ignored, and an exec'd program would inherit that: who spawns one resets all signals.
  * With `user` set, a role is still root until role_begin: what only root can read (a TLS
  * key) is read before it.
@@ -39,6 +39,7 @@ struct role {
     const int *listeners;    /* worker: one for each conf->listens, in its order, non-blocking */
     int lifeline;            /* readable (EOF) once the master is dead */
     int ready;               /* role_ready writes here */
+    int talk;                /* keeper: a socket to the master (talk.h), non-blocking; else -1 */
     int wake;                /* role_begin: readable after a signal asked for something; eventfd */
 };
 

@@ -26,9 +26,11 @@
 #include "child.h"
 #include "conf.h"
 #include "desk.h"
+#include "heart.h"
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "role_table.h"
 #include "site.h"
 #include "warm.h"
 #include "watch.h"
@@ -37,7 +39,7 @@
 #define LOOK_EVERY  50   /* ms between two looks at what runs */
 #define OVERLAP     2    /* children for a slot: one that is ending, one that takes its place */
 #define CLAIMS      8    /* of one kind in one batch: runners beside us want some, too */
-#define AFTER_ERROR 1000 /* ms before the table is written again after it failed */
+#define AFTER_ERROR 1000 /* ms before what failed is tried again: the table, or to start a child */
 #define STOP_GRACE  3000 /* ms that a child has at most, when we are told to go at once */
 #define LEAVE_AFTER 6000 /* ms after which we go, recorded or not */
 
@@ -62,6 +64,7 @@ struct runner {
     enum role_stop stopping;
     int64_t stop_by;  /* when the next, harder way to stop begins */
     int64_t write_at; /* not before: the table failed */
+    int64_t claim_at; /* not before: there was no memory or no descriptor to start a child with */
     int64_t looked_at, look_at;
     bool look_for_work;
     bool broken, no_table; /* it must leave, and the table is why */
@@ -147,7 +150,8 @@ static void start_one(struct runner *runner)
         if (!child_waits(child))
             continue;
         if (runner->stopping == ROLE_GO_ON) {
-            child_start(child);
+            if (!child_start(child))
+                runner->claim_at = watch_clock() + AFTER_ERROR;
             return;
         }
         child_stop(child, ENDING_SHUTDOWN, 0);
@@ -289,7 +293,7 @@ static void write_batch(struct runner *runner, int64_t now)
             runner->look_for_work = true;
         }
     }
-    if (runner->look_for_work)
+    if (runner->look_for_work && now >= runner->claim_at)
         claim(runner);
     for (size_t i = 0; i < runner->n_kinds; i++)
         runner->kinds[i].ending = 0;
@@ -330,7 +334,7 @@ static int time_to_wait(const struct runner *runner)
         next = at < next ? at : next;
     }
     if (runner->look_for_work && may_write)
-        return 0;
+        next = runner->claim_at < next ? runner->claim_at : next;
     return next <= now ? 0 : next - now > HEARTBEAT ? HEARTBEAT : (int)(next - now);
 }
 
@@ -344,12 +348,14 @@ static int open_site(struct runner *runner)
 
     site->run_id = runner->role->run_id;
     site->epoll = -1;
-    if (conf_open_table(conf, &site->table) != JOBTAB_OK ||
-        jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
+    runner->no_table = true;
+    if (role_table_open(runner->role, &site->table) != JOBTAB_OK)
+        return -1;
+    if (jobtab_stat(site->table, &stat, NULL, 0) != JOBTAB_OK) {
         log_error("table %s: %s", conf->table.dir, jobtab_why());
-        runner->no_table = true;
         return -1;
     }
+    runner->no_table = false;
     site->result_max = stat.options.result_max;
     site->log_max = stat.options.log_max;
     site->table_dir = realpath(conf->table.dir, NULL);
@@ -412,6 +418,7 @@ static void turn(struct runner *runner)
 {
     int64_t now = watch_clock();
 
+    heart_beat();
     heed_stop(runner, now);
     if (now >= runner->look_at)
         look(runner, now);

@@ -6,81 +6,23 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "proc.h"
 #include "role.h"
 
 #define OWNER "JOBTAB_OWNER="
 
-struct process {
-    pid_t pid, parent, group;
-    char name[32]; /* of its program, cut by the kernel at 15 */
-};
-
 /* Those who were our children before there were roles. */
 static pid_t *bystanders;
 static size_t n_bystanders;
-
-/* A whole file of /proc, to be freed, NUL-terminated beyond *size; NULL when it is gone. */
-static char *read_proc(pid_t pid, const char *name, size_t *size)
-{
-    char path[64], *text = NULL;
-    size_t room = 0, length = 0;
-    ssize_t got = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return NULL;
-    }
-    do {
-        if (room - length < 2) {
-            room += 4096;
-            char *grown = realloc(text, room);
-            if (!grown) {
-                got = -1;
-                break;
-            }
-            text = grown;
-        }
-        got = read(fd, text + length, room - length - 1);
-        length += got > 0 ? (size_t)got : 0;
-    } while (got > 0);
-    close(fd);
-    if (got < 0) {
-        free(text);
-        return NULL;
-    }
-    text[length] = '\0';
-    *size = length;
-    return text;
-}
-
-static bool read_process(pid_t pid, struct process *process)
-{
-    size_t size;
-    int parent, group;
-    char *text = read_proc(pid, "stat", &size);
-    char *open = text ? strchr(text, '(') : NULL;
-    char *close = open ? strrchr(open, ')') : NULL; /* a program's name may hold any of these */
-    bool read = close && sscanf(close + 1, " %*c %d %d", &parent, &group) == 2;
-
-    if (read) {
-        *process = (struct process){.pid = pid, .parent = parent, .group = group};
-        snprintf(process->name, sizeof process->name, "%.*s", (int)(close - open - 1), open + 1);
-    }
-    free(text);
-    return read;
-}
 
 /* Call `visit` for every process there is; returns the sum of what it returns. */
 static unsigned each_process(unsigned (*visit)(const struct process *process, const void *context),
@@ -97,7 +39,7 @@ static unsigned each_process(unsigned (*visit)(const struct process *process, co
     }
     while ((entry = readdir(proc)) != NULL) {
         if (isdigit((unsigned char)entry->d_name[0]) &&
-            read_process((pid_t)atol(entry->d_name), &process)) {
+            proc_read((pid_t)atol(entry->d_name), &process)) {
             sum += visit(&process, context);
         }
     }
@@ -148,12 +90,12 @@ static unsigned kill_child(const struct process *process, const void *context)
     const struct search *search = context;
     struct process leader;
 
-    if (process->parent != getpid() || search->is_role(process->pid) ||
-        is_bystander(process->pid)) {
+    if (process->parent != getpid() || process->state == 'Z' ||
+        search->is_role(process->pid) || is_bystander(process->pid)) {
         return 0;
     }
     /* One whose parent ended, in the group of a job that goes on, belongs to that job. */
-    if (process->group != process->pid && read_process(process->group, &leader) &&
+    if (process->group != process->pid && proc_read(process->group, &leader) &&
         search->is_role(leader.parent)) {
         return 0;
     }
@@ -174,7 +116,7 @@ unsigned strays_kill(bool (*is_role)(pid_t pid))
 static bool carries(pid_t pid, const char *run_id)
 {
     size_t size, head = strlen(OWNER);
-    char *environment = read_proc(pid, "environ", &size);
+    char *environment = proc_file(pid, "environ", &size);
     bool found = false;
 
     for (const char *p = environment; p && p < environment + size && !found; p += strlen(p) + 1) {
@@ -202,7 +144,7 @@ static unsigned kill_carrier(const struct process *process, const void *context)
     bool found = process->pid != getpid() && carries(process->pid, run_id);
     if (found) {
         /* A runner that outlived its master stops its children and hands their jobs back. */
-        bool looked_after = read_process(process->parent, &parent) && is_of_jobtabd(&parent) &&
+        bool looked_after = proc_read(process->parent, &parent) && is_of_jobtabd(&parent) &&
                             parent.pid != getpid();
         if (!looked_after && pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0) {
             log_notice("killed process %d (%s), left behind by an earlier master",

@@ -23,6 +23,7 @@
 #include "desk.h"
 #include "jobtab.h"
 #include "log.h"
+#include "proc.h"
 #include "spawn.h"
 #include "watch.h"
 
@@ -44,7 +45,7 @@ struct warm_child {
     struct child_log log;
 
     int64_t start_at, started, pause; /* monotonic; pause in ms, 0 after a life that lasted */
-    int64_t born;                     /* wall clock */
+    uint64_t start_time;              /* with the pid, which process it is */
     int told;                         /* to end, by this signal; 0: it was not */
     int64_t kill_at;                  /* monotonic; INT64_MAX: not to be killed */
 
@@ -58,6 +59,7 @@ struct warm {
     const struct site *site;
     bool stopping;
     int devnull;
+    int64_t looked_at; /* monotonic: at what they work on */
     size_t n;
     struct warm_child *children;
 };
@@ -95,7 +97,6 @@ static void start(struct warm_child *child, int64_t now)
 
     child->pid = 0;
     child->started = now;
-    child->born = jobtab_now();
     if (environment == NULL)
         goto fail;
     step = "pipe";
@@ -107,6 +108,8 @@ static void start(struct warm_child *child, int64_t now)
         child->pid = 0;
         goto fail;
     }
+    struct process process;
+    child->start_time = proc_read(child->pid, &process) ? process.start_time : 0;
     child->stage = UP;
     child->told = 0;
     child->works = false;
@@ -142,6 +145,7 @@ struct warm *warm_new(const struct site *site, const struct conf *conf)
         n += conf->kinds[i].children;
     warm->site = site;
     warm->children = calloc(n + 1, sizeof *warm->children);
+    warm->looked_at = watch_clock();
     warm->devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (warm->children == NULL || warm->devnull < 0) {
         warm_free(warm);
@@ -294,12 +298,16 @@ static void works_on(struct warm_child *child, const struct jobtab_job *job)
                  memcmp(&child->job, &job->id, sizeof job->id) == 0;
 
     if (!known) {
-        int64_t left = job->timeout - (jobtab_now() - job->started_at);
+        /* When it began is told by the wall clock, which may have been stepped since: not before the last
+         * look, and not later than now. */
+        int64_t now = watch_clock(), longest = now - child->warm->looked_at;
+        int64_t lasted = jobtab_now() - job->started_at;
+        lasted = lasted < 0 ? 0 : lasted > longest ? longest : lasted;
         child->job = job->id;
         child->job_started = job->started_at;
         child->deadline = INT64_MAX;
         if (job->timeout > 0)
-            child->deadline = watch_clock() + (left > 0 ? left : 0) + DEADLINE_SLACK;
+            child->deadline = now + job->timeout - lasted + DEADLINE_SLACK;
     }
     child->works = child->seen = true;
     if (job->state == JOBTAB_CANCELLING)
@@ -310,9 +318,8 @@ static void match(struct warm *warm, const struct jobtab_job *job)
 {
     for (size_t i = 0; i < warm->n; i++) {
         struct warm_child *child = &warm->children[i];
-        /* A record older than the child names an earlier process that had its pid. */
         if ((child->stage == UP || child->stage == DEAD) && child->pid == job->owner.pid &&
-            job->started_at >= child->born)
+            child->start_time == job->owner.start_time)
             works_on(child, job);
     }
 }
@@ -326,6 +333,7 @@ void warm_inspect(struct warm *warm)
 
     for (size_t i = 0; i < warm->n; i++)
         warm->children[i].seen = false;
+    int64_t looking_since = watch_clock();
     while (more) {
         size_t n = PAGE;
         if (jobtab_list(warm->site->table, &filter, jobs, &n, &filter.after, &more) != JOBTAB_OK) {
@@ -336,6 +344,7 @@ void warm_inspect(struct warm *warm)
             match(warm, &jobs[i]);
         filter.after_set = true;
     }
+    warm->looked_at = looking_since;
     for (size_t i = 0; i < warm->n; i++) {
         struct warm_child *child = &warm->children[i];
         if (!child->seen) {

@@ -18,14 +18,15 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "heart.h"
 #include "http/server.h"
 #include "jobtab.h"
 #include "log.h"
 #include "role.h"
+#include "role_table.h"
 #include "tls.h"
 
 #define TERM_GRACE 1000 /* ms */
-#define TRY_EVERY  1000 /* ms between two attempts to open the table */
 
 struct worker {
     struct role *role;
@@ -88,13 +89,6 @@ static bool stopped(const struct worker *worker)
                                      : server_changes(worker->server) == 0;
 }
 
-/* A disk that is full or fails may get well. Anything else stays until somebody changes it. */
-static bool may_pass(int error)
-{
-    return error == JOBTAB_SYSTEM || error == JOBTAB_FULL || error == JOBTAB_DAMAGED ||
-           error == JOBTAB_BROKEN;
-}
-
 /* Open the table, if it is time to. While it cannot be opened there is nothing to serve, and everyone is
  * told so rather than kept waiting: the loop may stand still for the attempt. False: it never will
  * be, or somebody else is there to serve meanwhile. */
@@ -112,13 +106,13 @@ static bool try_table(struct worker *worker)
         return true;
     }
     worker->table = NULL;
-    worker->try_at = now + TRY_EVERY;
+    worker->try_at = now + ROLE_TABLE_EVERY;
     if (strcmp(worker->why, jobtab_why()) != 0) {
         log_error("table: %s", jobtab_why());
         snprintf(worker->why, sizeof(worker->why), "%s", jobtab_why());
         server_excuse(worker->server, worker->why);
     }
-    return may_pass(error) && !worker->role->trial;
+    return role_table_may_come(worker->role, error);
 }
 
 static int run(struct worker *worker)
@@ -126,6 +120,7 @@ static int run(struct worker *worker)
     int wait = 0;
 
     while (!stopped(worker)) {
+        heart_beat();
         /* The loop waits first, and what it brought then reads from one snapshot. */
         if (worker->table != NULL)
             jobtab_hold(worker->table);

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "heart.h"
+
 /* One transaction. Larger ones gain little and make everyone in them wait. */
 #define BATCH_CALLS 1024
 #define BATCH_BYTES (4u << 20)
@@ -89,7 +91,9 @@ static bool apply(struct writer *writer, struct queue *batch, bool broken)
     }
     for (struct writer_call *call = batch->first; call != NULL; call = call->next)
         writer->ops[n++] = call->op;
+    heart_call_begins();
     broken = jobtab_apply(writer->table, writer->ops, n) == JOBTAB_BROKEN;
+    heart_call_ends();
     n = 0;
     for (struct writer_call *call = batch->first; call != NULL; call = call->next)
         call->op = writer->ops[n++];

@@ -159,8 +159,11 @@ static bool rebuild(struct edit *edit, struct reader *reader, struct jobtab_op *
             return false;
         if (gives_token(op) && !take(reader, &op->token, sizeof op->token))
             return false;
+        /* It may have been deleted, by this operation or by one that came after it. */
         if (table_load(edit->txn, &op->id, &record, NULL) == JOBTAB_OK)
             *op->job = record.job;
+        else
+            *op->job = (struct jobtab_job){.id = op->id};
     }
     parcel_answer(op, answer);
     return true;

@@ -6,6 +6,7 @@
 #include "verify.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* ms between two attempts: each asks a disk that is not well, and reads all of the table. */
 #define RETRY 500
@@ -21,7 +22,7 @@ void doubt_raise(struct jobtab *table)
     if (atomic_load(&doubt->state) == DOUBT_DAMAGED)
         return;
     doubt->refused_at = 0;
-    text_copy(doubt->why, sizeof doubt->why, "a commit failed, and nobody has verified the table yet");
+    snprintf(doubt->why, sizeof doubt->why, "a commit failed, and nobody has verified the table yet");
     doubt->code = JOBTAB_SYSTEM;
     atomic_store(&doubt->state, DOUBT_OPEN);
 }
@@ -39,12 +40,13 @@ static void keep_first(const char *fault, void *context)
         text_copy(first, JOBTAB_WHY_MAX, fault);
 }
 
-static int verify(struct jobtab *table)
+static int verify(struct jobtab *table, struct store_txn *txn)
 {
     char first[JOBTAB_WHY_MAX] = "";
     uint64_t records, faults;
+    bool passed; /* by nobody: it is the writer's */
 
-    int rc = verify_table(table, keep_first, NULL, first, &records, &faults);
+    int rc = verify_all(table, txn, keep_first, NULL, first, &records, &faults, &passed);
     if (rc || !faults)
         return rc;
     return fail(JOBTAB_DAMAGED, "the table is damaged: %" PRIu64 " faults, see verify; %s", faults,
@@ -56,8 +58,8 @@ static int settle(struct jobtab *table, struct store_txn *txn)
     int rc = store_settle(txn);
 
     if (!rc)
-        rc = store_reserve(table->store, ROOM);
-    return rc ? rc : verify(table);
+        rc = store_reserve(txn, ROOM);
+    return rc ? rc : verify(table, txn);
 }
 
 int doubt_settle(struct jobtab *table, struct store_txn *txn)

@@ -82,6 +82,26 @@ int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *polic
     return JOBTAB_OK;
 }
 
+/* ------------------------------------------------------------------ room on the disk */
+
+#define DISK_LEFT (UINT64_C(1) << 20) /* when a job begins */
+#define LEFT_PART 4                   /* of that, when one is filled, a part */
+#define WITH_IT   4096                /* record, indexes, the rest of its last page */
+
+int edit_grow(struct edit *edit, size_t size, enum edit_growth growth)
+{
+    uint64_t map = store_size(edit->table->store);
+    uint64_t left = map - map / 100 * edit->settings.high_water;
+
+    left = left < DISK_LEFT ? left : DISK_LEFT;
+    if (growth == EDIT_FILLS)
+        left /= LEFT_PART;
+    int rc = store_reserve(edit->txn, edit->added + size + WITH_IT + left);
+    if (!rc)
+        edit->added += size + WITH_IT;
+    return rc;
+}
+
 /* -------------------------------------------------------------------- the feed */
 
 /* Drop what the feed has too many of; at most twice what is added meanwhile, should it be much. */

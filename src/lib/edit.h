@@ -38,7 +38,7 @@ struct edit {
     uint8_t run[EDIT_RUN][EDIT_CHANGE]; /* the newest changes, not yet in the feed */
     uint32_t n_run;
     const struct jobtab_owner *self; /* for whom: owner of what it claims */
-    uint64_t added; /* bytes that its submits may have the file grow by */
+    uint64_t added; /* bytes that the file may grow by, see edit_grow */
     bool changed;
     bool repeated; /* an old change is acknowledged as durable once more: the commit makes sure */
 };
@@ -47,6 +47,12 @@ int edit_begin(struct jobtab *table, struct edit *edit);
 /* The edit is gone, whatever is returned. */
 int edit_commit(struct edit *edit);
 void edit_drop(struct edit *edit);
+
+/* Something of `size` bytes is about to be put. JOBTAB_FULL when the disk has no room for it, or so little
+ * that it must be left for what ends a job. What ends one and is small is not asked for: the room that
+ * is left here is for that, as the map above its high-water mark is. */
+enum edit_growth { EDIT_BEGINS /* a job */, EDIT_FILLS /* one that is there: a log, a result */ };
+int edit_grow(struct edit *edit, size_t size, enum edit_growth growth);
 
 /* What jobs of the kind get, as table_policy has it: read once for all submits of the edit. */
 int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *policy);

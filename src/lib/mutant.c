@@ -11,6 +11,8 @@ static const char *const names[MUTANTS] = {
     [MUTANT_NO_BATCH_CHECK] = "no-batch-check", [MUTANT_NO_INDEX] = "no-index",
     [MUTANT_IGNORE_ERROR] = "ignore-error",     [MUTANT_STALE_READS] = "stale-reads",
     [MUTANT_NO_STICKING] = "no-sticking",       [MUTANT_LATE_WITHDRAWAL] = "late-withdrawal",
+    [MUTANT_NO_OPEN_LOCK] = "no-open-lock",     [MUTANT_PID_ALONE] = "pid-alone",
+    [MUTANT_NAMESAKE] = "namesake",             [MUTANT_OTHER_BOOT] = "other-boot",
 };
 
 /* A name that is none would make a control that passes for the wrong reason. */

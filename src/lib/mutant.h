@@ -19,6 +19,10 @@ enum mutant {
     MUTANT_STALE_READS,    /* a held snapshot is not renewed */
     MUTANT_NO_STICKING,    /* a cursor that gets no memory looks like an empty database */
     MUTANT_LATE_WITHDRAWAL, /* who cannot begin to lead stays in the line while it gives up the lead */
+    MUTANT_NO_OPEN_LOCK,   /* openers do not wait for each other */
+    MUTANT_PID_ALONE,      /* an owner lives while anybody has its pid */
+    MUTANT_NAMESAKE,       /* a slot left by a process that had our pid is taken for ours */
+    MUTANT_OTHER_BOOT,     /* owners and leases of another boot are believed */
     MUTANTS
 };
 

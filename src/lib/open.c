@@ -7,6 +7,7 @@
 #include "doubt.h"
 #include "error.h"
 #include "lead.h"
+#include "mutant.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 /* LMDB forbids a second environment of the same file in one process. */
 static struct jobtab *open_tables;
 static pthread_mutex_t open_tables_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static const struct jobtab_options defaults = {
     .map_size = UINT64_C(1) << 30,
@@ -37,12 +39,29 @@ static const struct jobtab_options defaults = {
     .max_readers = 1022,
 };
 
+static void lock_open_tables(void)
+{
+    pthread_mutex_lock(&open_tables_lock);
+}
+
+static void unlock_open_tables(void)
+{
+    pthread_mutex_unlock(&open_tables_lock);
+}
+
+/* A fork waits for the list: in the child nobody would ever give the lock up. */
+static void prepare_for_forks(void)
+{
+    pthread_atfork(lock_open_tables, unlock_open_tables, unlock_open_tables);
+}
+
 /* Add to this process's open tables, unless it is there. */
 static int enlist(struct jobtab *table)
 {
     int rc = JOBTAB_OK;
 
-    pthread_mutex_lock(&open_tables_lock);
+    pthread_once(&fork_once, prepare_for_forks);
+    lock_open_tables();
     for (const struct jobtab *t = open_tables; t; t = t->next_open)
         if (t->pid == table->pid && t->device == table->device && t->inode == table->inode)
             rc = fail(JOBTAB_BUSY, "this process has %s open already", table->dir);
@@ -50,20 +69,20 @@ static int enlist(struct jobtab *table)
         table->next_open = open_tables;
         open_tables = table;
     }
-    pthread_mutex_unlock(&open_tables_lock);
+    unlock_open_tables();
     return rc;
 }
 
 static void delist(const struct jobtab *table)
 {
-    pthread_mutex_lock(&open_tables_lock);
+    lock_open_tables();
     for (struct jobtab **at = &open_tables; *at; at = &(*at)->next_open) {
         if (*at == table) {
             *at = table->next_open;
             break;
         }
     }
-    pthread_mutex_unlock(&open_tables_lock);
+    unlock_open_tables();
 }
 
 /* Make the directory, parents too. */
@@ -100,7 +119,7 @@ static int lock_open(const char *dir)
     }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int rc = fd;
-    if (fd >= 0)
+    if (fd >= 0 && !mutant(MUTANT_NO_OPEN_LOCK))
         while ((rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
             continue;
     if (rc < 0) {
@@ -217,8 +236,9 @@ static int settle_work(struct edit *edit, void *context)
     return rc ? store_fail(edit->txn, rc) : JOBTAB_OK;
 }
 
-/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file whose name
- * is on disk: an opener that finds none may come after one that was killed before it had seen to that. */
+/* Look first: an opener that brings nothing new waits for no writer. The schema goes into a file
+ * whose name is on disk: an opener that finds none may come after one that was killed before it had
+ * seen to that. */
 static int settle_table(struct jobtab *table, const struct jobtab_options *asked)
 {
     struct store_txn *txn;

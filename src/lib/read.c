@@ -280,12 +280,11 @@ int jobtab_list(struct jobtab *table, const struct jobtab_filter *filter, struct
         return rc;
     rc = scan(txn, filter ? filter : &all, jobs, max, &count, &last, &rest);
     store_end(txn);
-    if (rc == JOBTAB_DAMAGED && count > 0) {
+    if (rc == JOBTAB_DAMAGED && count > 0)
         rest = true; /* what came before the damage is a page; the next call says what is wrong */
-        fail_clear();
-    } else if (rc) {
+    else if (rc)
         return rc;
-    }
+    fail_clear(); /* of what was damaged */
     *n = count;
     *more = rest;
     if (rest && cursor)

@@ -35,35 +35,43 @@ static bool is_ours(const struct shared *shared, const struct boot *boot, const 
            shared->device == file->st_dev && shared->inode == file->st_ino;
 }
 
-/* From nothing, unless somebody uses it as it is: then it has another layout, and that process and this
- * one would spoil each other's words. */
-static int make(const char *path, int fd, struct shared *shared, const struct boot *boot,
-                const struct stat *file)
+static void make(struct shared *shared, const struct boot *boot, const struct stat *file)
 {
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK
-                   ? fail(JOBTAB_SCHEMA, "%s is in use by another version of this library", path)
-                   : fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+    struct doubt *doubt = &shared->doubt;
+
     /* The rooms stay as they are: each is filled before anybody looks at it. */
     memset(shared, 0, offsetof(struct shared, queue.small));
+    /* A doubt outlives those who had it, and is looked into anew: the table may have been repaired, or
+     * replaced by a backup. */
+    doubt->refused_at = 0;
+    if (atomic_load(&doubt->state) != DOUBT_NONE)
+        atomic_store(&doubt->state, DOUBT_OPEN);
     queue_make(&shared->queue);
     shared->boot = *boot;
     shared->device = file->st_dev;
     shared->inode = file->st_ino;
     shared->magic = SHARED_MAGIC;
-    return JOBTAB_OK;
 }
 
-/* Nobody has the table open: it may have been repaired, or replaced by a backup. */
-static void doubt_anew(struct doubt *doubt)
+/* Whoever is alone makes it from nothing, whatever is there: it may be of any moment, if the file
+ * system was cut off and came back without a boot. Under others it stays as it is: they and this
+ * one would spoil each other's words if it had another layout. */
+static int prepare(const char *path, int fd, struct shared *shared, const struct stat *file)
 {
-    doubt->refused_at = 0;
-    atomic_store(&doubt->state, DOUBT_OPEN);
+    struct boot boot = clock_boot_id();
+
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        make(shared, &boot, file);
+    else if (errno != EWOULDBLOCK)
+        return fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+    else if (!is_ours(shared, &boot, file))
+        return fail(JOBTAB_SCHEMA, "%s is in use by another version of this library", path);
+    return flock(fd, LOCK_SH) == 0 ? JOBTAB_OK
+                                   : fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
 }
 
 int shared_open(const char *dir, struct shared **result, int *use)
 {
-    struct boot boot = clock_boot_id();
     struct shared *shared = NULL;
     struct stat file;
     char path[4096];
@@ -74,13 +82,8 @@ int shared_open(const char *dir, struct shared **result, int *use)
     if (fd < 0)
         return fail_errno(JOBTAB_SYSTEM, errno, "cannot open %s", path);
     int rc = map(path, fd, &file, &shared);
-    if (!rc && !is_ours(shared, &boot, &file))
-        rc = make(path, fd, shared, &boot, &file);
-    else if (!rc && atomic_load(&shared->doubt.state) == DOUBT_DAMAGED &&
-             flock(fd, LOCK_EX | LOCK_NB) == 0)
-        doubt_anew(&shared->doubt);
-    if (!rc && flock(fd, LOCK_SH) < 0)
-        rc = fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
+    if (!rc)
+        rc = prepare(path, fd, shared, &file);
     if (rc) {
         shared_close(shared, fd);
         return rc;

@@ -1,7 +1,7 @@
 /* shared.h - the small file beside the store that all who have the table open map: bell, queue and
  * doubt.
  *
- * Born:  by the first to open the table after a boot, or a copy of it, from nothing.
+ * Born:  from nothing, by whoever opens the table when nobody else has it open.
  * Life:  words that processes change in each other's sight. Nothing in it is needed to read the
  *        table, and nothing in it is ever the only copy of what was acknowledged.
  * Crash: a process may be killed at any instruction: whoever comes next puts right what it left.
@@ -12,6 +12,7 @@
 #include "bell.h"
 #include "clock.h"
 #include "queue.h"
+#include "step.h"
 
 enum doubt_state {
     DOUBT_NONE,
@@ -32,16 +33,15 @@ struct shared {
     uint32_t unused;
     struct boot boot;
     uint64_t device, inode; /* of this file: a copy has another's locks in it */
-    char pad[24];
+    struct step step;
     struct bell bell;
     struct queue queue;
     struct doubt doubt;
 };
 
-/* Map the file of the table in `dir`, making it anew if there is none, or if it is of an earlier boot or
- * a copy, or of another layout and used by nobody. JOBTAB_SCHEMA when it is used. `use` becomes the
- * descriptor that tells others of this use, which the kernel ends with the process. The caller
- * holds the open lock. */
+/* Map the file of the table in `dir`, making it anew unless somebody uses it. JOBTAB_SCHEMA when it
+ * is used and of another layout. `use` becomes the descriptor that tells others of this use, which
+ * the kernel ends with the process. The caller holds the open lock. */
 int shared_open(const char *dir, struct shared **shared, int *use);
 /* NULL and -1 are fine. */
 void shared_close(struct shared *shared, int use);

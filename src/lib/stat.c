@@ -38,25 +38,25 @@ static int read_counts(struct store_txn *txn, struct jobtab_stat *stat,
     return rc ? rc : store_error(txn);
 }
 
-/* The head of each queue (a kind and a priority) waits longest in it: look at the heads only. */
+/* The head of each queue (a kind and a priority) waits longest in it: look at the heads only. One that is
+ * damaged is verify's to tell, and keeps nobody from the figures. */
 static int read_oldest_pending(struct store_txn *txn, int64_t *oldest)
 {
     struct slice key, value;
     struct jobtab_id id;
     struct record record;
-    int rc = JOBTAB_OK;
 
     struct store_cursor *cursor = store_cursor(txn, STORE_PENDING);
     bool found = store_seek(cursor, (struct slice){0}, &key, &value);
-    while (found && !rc) {
+    while (found) {
         struct key behind = {.size = key.size};
-        if (key.size > sizeof behind.bytes || key.size < 9 ||
-            !key_id_of(value, sizeof id.bytes, &id)) {
-            rc = fail(JOBTAB_DAMAGED, "an entry of `pending` is damaged");
-            break;
+        if (key.size > sizeof behind.bytes || key.size < 9) {
+            found = store_next(cursor, &key, &value);
+            continue;
         }
-        rc = table_load(txn, &id, &record, NULL);
-        if (!rc && (!*oldest || record.job.updated_at < *oldest))
+        if (key_id_of(value, sizeof id.bytes, &id) &&
+            table_load(txn, &id, &record, NULL) == JOBTAB_OK &&
+            (!*oldest || record.job.updated_at < *oldest))
             *oldest = record.job.updated_at;
         /* The last possible place of the same queue. */
         memcpy(behind.bytes, key.data, key.size - 8);
@@ -64,7 +64,7 @@ static int read_oldest_pending(struct store_txn *txn, int64_t *oldest)
         found = store_seek(cursor, key_slice(&behind), &key, &value);
     }
     store_cursor_end(cursor);
-    return rc ? rc : store_error(txn);
+    return store_error(txn);
 }
 
 static int compare_owners(const void *a, const void *b)
@@ -144,5 +144,6 @@ int jobtab_stat(struct jobtab *table, struct jobtab_stat *stat, struct jobtab_ki
     s.expired = totals.expired;
     s.evicted = totals.evicted;
     *stat = s;
+    fail_clear(); /* of what was damaged */
     return JOBTAB_OK;
 }

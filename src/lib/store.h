@@ -90,10 +90,10 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
-/* Hold the store's own structure, as the reading transaction has it, against itself, trusting none of it:
+/* Hold the store's own structure, as the transaction has it, which has changed nothing, against itself, trusting none of it:
  * `fault` is told of each fault in one line. Only where there is none is it safe to go through all the
- * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed:
- * commits made since the transaction began are in the way; begin another and try again. */
+ * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed, and
+ * JOBTAB_OK: commits made since the transaction began are in the way; try again with another. */
 typedef void store_fault_fn(const char *fault, void *context);
 int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
                 bool *passed);
@@ -119,9 +119,9 @@ bool store_synced(const struct store *store);
 /* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
  * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
 int store_settle(struct store_txn *txn);
-/* By the writer, before it puts what can be refused: see to it that the file can grow by `bytes`, and a
- * little more. JOBTAB_FULL: the disk has no room for that. */
-int store_reserve(struct store *store, uint64_t bytes);
+/* In a writing transaction, before it puts what can be refused: see to it that there is room on the disk
+ * for `bytes`, in the file or beyond its end. JOBTAB_FULL: there is none. */
+int store_reserve(struct store_txn *txn, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);
 /* Write a compacted copy into the directory `dir`, synced. */

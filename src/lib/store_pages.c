@@ -31,10 +31,8 @@
 
 enum page_flag { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 };
 enum node_flag { BIG = 1, DATABASE = 2 };
-enum database_flag {
-    NUMBERS = 8,      /* its keys are numbers of this machine */
-    NO_FOLDER = 1 << 14 /* of the free list: how the file was opened by its maker (see make_file in store.c) */
-};
+/* A database's; those of the free list have some of the file's beside them. */
+enum database_flag { NUMBERS = 8 /* its keys are numbers of this machine */, DATABASE_FLAGS = 0x7e };
 
 struct header {
     size_t number;
@@ -82,7 +80,7 @@ struct tree {
     struct database is; /* as it was found */
     struct key last;    /* in order: the next one is above it */
     bool lowest;        /* or equal to it: it was that of a branch */
-    unsigned flags, may, of_entries; /* what it must have, may have, and its entries may have */
+    unsigned flags, of_entries; /* what it must have, and its entries may have */
     void (*leaf)(struct pages *pages, const struct entry *entry, const uint8_t *value, size_t size);
 };
 
@@ -331,7 +329,7 @@ static void check_tree(struct pages *pages, struct tree *tree, const struct data
 
     pages->tree = tree;
     if ((says->root == NO_PAGE) != (says->depth == 0) || says->depth > MAX_DEPTH ||
-        (says->flags & ~tree->may) != tree->flags) {
+        (says->flags & DATABASE_FLAGS) != tree->flags) {
         damaged(pages, says->root, "it is the root of a tree of depth %u with flags %#x",
                 says->depth, says->flags);
         return;
@@ -421,7 +419,7 @@ static void check_all(struct pages *pages, const struct meta *meta, const char *
 {
     struct tree catalogue = {.name = "catalogue", .of_entries = DATABASE, .leaf = note_database};
     struct tree list = {
-        .name = "free list", .flags = NUMBERS, .may = NO_FOLDER, .of_entries = BIG, .leaf = note_free};
+        .name = "free list", .flags = NUMBERS, .of_entries = BIG, .leaf = note_free};
 
     check_tree(pages, &catalogue, &meta->catalogue);
     for (size_t i = 0; i < pages->n_named && !pages->error; i++) {

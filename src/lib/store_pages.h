@@ -23,9 +23,9 @@ int pages_check_head(const char *path);
 /* Check what the reading transaction `txn`, which stays open meanwhile, can reach of the file: each page in
  * its place and sound in itself, its keys in order, used once; each database as large as it says; and
  * with `only` NULL no page both free and used, nor neither. Else just the catalogue and the
- * databases that `only` names (NULL ends it). *passed: two commits were made since the transaction
- * began, and where its pages begin is overwritten: take a new one. JOBTAB_SYSTEM: it could not be
- * read; JOBTAB_DAMAGED: so many *faults were told. */
+ * databases that `only` names (NULL ends it). *passed, and JOBTAB_OK: two commits were made since the
+ * transaction began, and where its pages begin is overwritten; take a new one. JOBTAB_SYSTEM: it
+ * could not be read; JOBTAB_DAMAGED: so many *faults were told. */
 int pages_check(int fd, size_t txn, const char *const *only, pages_fault_fn *fault, void *context,
                 uint64_t *faults, bool *passed);
 

@@ -11,11 +11,6 @@
 /* Finished jobs that one submit may evict to make room. */
 #define EVICT_MAX 16
 
-/* What must be left of the disk when a submit is taken, as the second mark leaves some of the map: for
- * finishing, cancelling and expiring on a disk that is full. */
-#define DISK_LEFT (UINT64_C(1) << 20)
-/* What a submit adds to the file beside its params: record, indexes, the rest of the params' last page. */
-#define SUBMIT_BYTES 4096
 
 int check_json(const char *field, const void *data, size_t size)
 {
@@ -152,9 +147,7 @@ int make_room(struct edit *edit, uint64_t bytes, bool evict)
     if (used > mark && (!evicted || used > mark + (size - mark) / 2))
         return fail(JOBTAB_FULL, "the table's file is over %u percent of its map_size",
                     edit->settings.high_water);
-    edit->added += bytes + SUBMIT_BYTES;
-    uint64_t left = size - mark < DISK_LEFT ? size - mark : DISK_LEFT;
-    return store_reserve(edit->table->store, edit->added + left);
+    return edit_grow(edit, bytes, EDIT_BEGINS);
 }
 
 static void fill_record(struct edit *edit, const struct jobtab_submit *submit,

@@ -1,4 +1,5 @@
-/* sweep.c - what time moves: due jobs, expired ones, those whose owner is gone.
+/* sweep.c - what time moves: due jobs, expired ones, those whose owner is gone, and what a step of the wall
+ * clock would move wrongly (step.h).
  *
  * It looks in a reading transaction and writes only if there is something to do, so that an idle table
  * is not written to. What was found is looked at again under the writer's lock. */
@@ -6,12 +7,13 @@
 #include "end.h"
 #include "error.h"
 #include "lead.h"
+#include "mutant.h"
 #include "state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum what { DUE, EXPIRED, LOST };
+enum what { DUE, EXPIRED, LOST, TOO_FAR };
 
 struct found {
     struct jobtab_id id;
@@ -29,6 +31,7 @@ struct search {
     struct jobtab *table;
     struct store_txn *txn;
     int64_t now, boot;
+    int64_t lag; /* of expiry behind the wall clock, see step.h */
     struct found *found;
     uint32_t n, budget;
     struct jobtab_swept *swept;
@@ -54,7 +57,7 @@ static bool add(struct search *search, const struct jobtab_id *id, enum what wha
 }
 
 /* Entries of `scheduled` or `done` whose instant has come. */
-static void find_instants(struct search *search, enum store_db db, enum what what)
+static void find_instants(struct search *search, enum store_db db, enum what what, int64_t lag)
 {
     struct slice key, value;
     struct jobtab_id id;
@@ -62,14 +65,39 @@ static void find_instants(struct search *search, enum store_db db, enum what wha
     struct store_cursor *cursor = store_cursor(search->txn, db);
     bool found = store_seek(cursor, (struct slice){0}, &key, &value);
     for (; found; found = store_next(cursor, &key, &value)) {
-        if (key_instant_of(key) > search->now) {
-            note_next(search->swept, key_instant_of(key));
+        int64_t instant = key_instant_of(key) + lag;
+        if (instant > search->now) {
+            note_next(search->swept, instant);
             break;
         }
         if (key_id_of(key, 24, &id) && !add(search, &id, what))
             break;
     }
     store_cursor_end(cursor);
+}
+
+/* It was scheduled at an instant that has not come yet: the clock was stepped back since. */
+static bool is_too_far(const struct jobtab_job *job, int64_t now)
+{
+    return job->state == JOBTAB_SCHEDULED && job->updated_at > now + STEP_LEAST;
+}
+
+/* Look at all of `scheduled`, once for every handle, since a step back may have come while nobody was there,
+ * and after each that is seen. */
+static void find_too_far(struct search *search)
+{
+    struct slice key, value;
+    struct record record;
+    struct jobtab_id id;
+
+    struct store_cursor *cursor = store_cursor(search->txn, STORE_SCHEDULED);
+    bool found = store_seek(cursor, (struct slice){0}, &key, &value), room = true;
+    for (; found && room; found = store_next(cursor, &key, &value))
+        if (key_id_of(key, 24, &id) && !table_load(search->txn, &id, &record, NULL) &&
+            is_too_far(&record.job, search->now))
+            room = add(search, &id, TOO_FAR);
+    store_cursor_end(cursor);
+    atomic_store(&search->table->timed, room);
 }
 
 static uint64_t start_of(struct known_owner *answers, int32_t pid)
@@ -86,11 +114,14 @@ static uint64_t start_of(struct known_owner *answers, int32_t pid)
 static bool owner_gone(const struct hot *hot, const struct boot *boot, int64_t now,
                        struct known_owner *answers)
 {
-    if (!boot_same(&hot->boot, boot))
+    if (!boot_same(&hot->boot, boot) && !mutant(MUTANT_OTHER_BOOT))
         return true;
     if (hot->lease)
         return hot->lease <= now || (hot->deadline && hot->deadline <= now);
-    return !hot->owner.start_time || start_of(answers, hot->owner.pid) != hot->owner.start_time;
+    uint64_t start_time = start_of(answers, hot->owner.pid);
+    if (mutant(MUTANT_PID_ALONE))
+        return start_time == 0;
+    return !hot->owner.start_time || start_time != hot->owner.start_time;
 }
 
 static void find_lost(struct search *search)
@@ -117,9 +148,10 @@ static void find_lost(struct search *search)
 }
 
 /* Under the writer's lock: is it still so? Then do it. */
-static int sweep_one(struct edit *edit, const struct found *found, struct known_owner *answers,
-                     struct jobtab_swept *swept)
+static int sweep_one(struct edit *edit, const struct found *found, const struct search *search,
+                     struct known_owner *answers)
 {
+    struct jobtab_swept *swept = search->swept;
     struct record old, record;
     struct hot hot;
 
@@ -138,11 +170,17 @@ static int sweep_one(struct edit *edit, const struct found *found, struct known_
         swept->due++;
         return rc;
     case EXPIRED:
-        if (!jobtab_state_done(job->state) || job->expires_at > edit->now)
+        if (!jobtab_state_done(job->state) || job->expires_at + search->lag > edit->now)
             return JOBTAB_OK;
         edit_remove(edit, &old);
         edit->totals.expired++;
         swept->expired++;
+        return JOBTAB_OK;
+    case TOO_FAR:
+        if (!is_too_far(job, edit->now))
+            return JOBTAB_OK;
+        job->run_at = edit->now + (job->run_at - job->updated_at);
+        edit_put(edit, &old, &record, NULL);
         return JOBTAB_OK;
     case LOST:
         if (!state_owned(job->state) ||
@@ -169,10 +207,22 @@ static int sweep_found(struct edit *edit, void *context)
     search->damage = JOBTAB_OK;
     for (uint32_t i = 0; i < search->n && !store_error(edit->txn); i++) {
         /* A damaged job must not keep the others from their time. */
-        int rc = sweep_one(edit, &search->found[i], answers, swept);
+        int rc = sweep_one(edit, &search->found[i], search, answers);
         search->damage = search->damage ? search->damage : rc;
     }
     return store_error(edit->txn);
+}
+
+static int look_at_clocks(struct search *search)
+{
+    struct step *step = &search->table->shared->step;
+    struct jobtab_options settings;
+
+    int rc = table_settings(search->txn, &settings);
+    if (!rc && step_look(step, search->now, search->boot, settings.retention) < 0)
+        atomic_store(&search->table->timed, false);
+    search->lag = step_lag(step, search->boot);
+    return rc;
 }
 
 int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swept)
@@ -195,10 +245,13 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
         search.now = clock_wall();
         search.boot = clock_boot();
         rc = table_totals(search.txn, &totals);
+        rc = rc ? rc : look_at_clocks(&search);
         /* Lost owners first: nothing else waits for somebody to notice. */
         find_lost(&search);
-        find_instants(&search, STORE_SCHEDULED, DUE);
-        find_instants(&search, STORE_DONE, EXPIRED);
+        if (!atomic_load(&table->timed))
+            find_too_far(&search);
+        find_instants(&search, STORE_SCHEDULED, DUE, 0);
+        find_instants(&search, STORE_DONE, EXPIRED, search.lag);
         rc = rc ? rc : store_error(search.txn);
         store_end(search.txn);
     }

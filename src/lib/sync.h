@@ -3,8 +3,8 @@
 #define SYNC_H
 
 int sync_path(const char *path);
-/* The directory's own name, which stands in its parent. One that may not be read is another user's, as is
- * the care for the names in it. */
+/* The directory's own name, which stands in its parent. One that may not be read is another user's,
+ * as is the care for the names in it. */
 int sync_parent(const char *dir);
 
 #endif

@@ -8,6 +8,7 @@
 #include "shared.h"
 #include "store.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 /* Of one that is out of its bounds. */
@@ -23,6 +24,7 @@ struct jobtab {
     int use; /* of the shared file: a descriptor with a lock that others see */
     struct jobtab_owner self; /* this process, as the owner of what it claims */
     struct boot boot;
+    atomic_bool timed; /* scheduled jobs were looked at since the wall clock was last stepped back */
     struct jobtab *next_open; /* list of this process's open tables, see open.c */
 };
 

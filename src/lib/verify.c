@@ -8,6 +8,7 @@
 
 #include "edit.h"
 #include "error.h"
+#include "verify_check.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,25 +149,6 @@ static void on_structure(const char *fault, void *context)
     verify_fault(context, NULL, "%s", fault);
 }
 
-/* A snapshot, and whether it can be read at all. */
-static int begin(struct check *check, struct store *store)
-{
-    bool passed = true;
-    int rc = JOBTAB_OK;
-
-    while (!rc && passed) {
-        uint64_t faults;
-        store_end(check->txn);
-        check->txn = NULL;
-        rc = store_read(store, &check->txn);
-        if (!rc)
-            rc = store_check(check->txn, on_structure, check, &faults, &passed);
-    }
-    if (rc == JOBTAB_DAMAGED)
-        fail(rc, "the file's structure is damaged: the records in it were not looked at");
-    return rc;
-}
-
 static void check_records(struct check *check)
 {
     check->all = store_count(check->txn, STORE_JOBS);
@@ -185,23 +167,26 @@ static void check_records(struct check *check)
         check->progress(check->records, check->all, check->context);
 }
 
-int verify_table(struct jobtab *table, jobtab_fault_fn *fault,
-                 void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
-                 uint64_t *records, uint64_t *faults)
+int verify_all(struct jobtab *table, struct store_txn *txn, jobtab_fault_fn *fault,
+               void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
+               uint64_t *records, uint64_t *faults, bool *passed)
 {
-    struct check check = {.fault = fault, .progress = progress, .context = context};
+    struct check check = {.txn = txn,
+                          .size = store_size(table->store),
+                          .fault = fault,
+                          .progress = progress,
+                          .context = context};
+    uint64_t pages;
 
-    check.size = store_size(table->store);
-    int rc = begin(&check, table->store);
-    if (!rc) {
+    int rc = store_check(txn, on_structure, &check, &pages, passed);
+    if (!rc && !*passed) {
         check_records(&check);
-        rc = store_error(check.txn);
-        if (rc)
-            fail(rc, "the table could not be read to its end");
-        else
-            fail_clear();
+        rc = store_error(txn);
     }
-    store_end(check.txn);
+    if (rc == JOBTAB_DAMAGED)
+        fail(rc, "pages of the table's file are damaged: not all records could be looked at");
+    else if (!rc)
+        fail_clear();
     free(check.kinds);
     free(check.versions);
     free(check.bytes);
@@ -214,7 +199,18 @@ int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault,
                   void (*progress)(uint64_t done, uint64_t all, void *context), void *context,
                   uint64_t *records, uint64_t *faults)
 {
+    struct store_txn *txn;
+    bool passed = false;
     int rc = table_enter(table);
 
-    return rc ? rc : verify_table(table, fault, progress, context, records, faults);
+    if (rc)
+        return rc;
+    do {
+        rc = store_read(table->store, &txn);
+        if (rc)
+            return rc;
+        rc = verify_all(table, txn, fault, progress, context, records, faults, &passed);
+        store_end(txn);
+    } while (passed);
+    return rc;
 }

@@ -2,7 +2,7 @@
 #include "edit.h"
 #include "payload.h"
 #include "state.h"
-#include "verify.h"
+#include "verify_check.h"
 
 #include <string.h>
 

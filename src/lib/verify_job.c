@@ -4,7 +4,7 @@
 #include "json_scan.h"
 #include "payload.h"
 #include "state.h"
-#include "verify.h"
+#include "verify_check.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * against what was counted, the record of the last batch; and nothing that nobody knows. */
 #include "batch.h"
 #include "error.h"
-#include "verify.h"
+#include "verify_check.h"
 
 #include <string.h>
 
@@ -76,61 +76,60 @@ static void check_counts(struct check *check)
 
 /* ------------------------------------------------------------------------- totals */
 
-/* Jobs that came from elsewhere, by the state that they came in: see restore.c. */
-static struct count restored(struct check *check)
+static uint64_t done_of(const uint64_t states[JOBTAB_STATES])
 {
-    struct count count = {.states = {0}};
+    return states[JOBTAB_COMPLETED] + states[JOBTAB_FAILED] + states[JOBTAB_CANCELLED];
+}
+
+/* Jobs that came from elsewhere, by the state that they came in: they are in no total. */
+static struct count restored_of(struct check *check)
+{
+    struct count restored = {.states = {0}};
     struct slice value;
 
     if (store_get(check->txn, STORE_META, text_slice("restored"), &value) &&
-        count_decode(value, &count))
+        count_decode(value, &restored))
         verify_fault(check, NULL, "the count of restored jobs: %s", jobtab_why());
-    return count;
+    return restored;
 }
 
-/* What has happened since the table was made, against what is there. A job is submitted or restored once;
+/* What has happened since the table was made, against what is there. A job is submitted, or restored, once;
  * each claim ends at most once; who has ended is there, or was retried, or is gone: expired, evicted,
  * deleted. Only deletions are not counted, so most of this holds from one side. */
 static void check_totals(struct check *check)
 {
     const struct totals *t = &check->totals;
-    const struct count came = restored(check);
-    uint64_t states[JOBTAB_STATES] = {0}, jobs = 0, came_all = 0;
+    const struct count restored = restored_of(check);
+    const uint64_t *from = restored.states;
+    uint64_t states[JOBTAB_STATES] = {0}, jobs = 0, made = t->submitted;
 
     for (unsigned s = 0; s < JOBTAB_STATES; s++)
-        came_all += came.states[s];
-    uint64_t came_done = came.states[JOBTAB_COMPLETED] + came.states[JOBTAB_FAILED] +
-                         came.states[JOBTAB_CANCELLED];
-
+        made += from[s];
     for (size_t i = 0; i < check->n_kinds; i++)
         for (unsigned s = 0; s < JOBTAB_STATES; s++) {
             states[s] += check->kinds[i].count.states[s];
             jobs += check->kinds[i].count.states[s];
         }
     uint64_t owned = states[JOBTAB_RUNNING] + states[JOBTAB_CANCELLING];
-    uint64_t done = states[JOBTAB_COMPLETED] + states[JOBTAB_FAILED] + states[JOBTAB_CANCELLED];
+    uint64_t done = done_of(states);
     uint64_t ended = t->completed + t->failed + t->cancelled, swept = t->expired + t->evicted;
     const struct {
         uint64_t least, most;
         const char *otherwise;
     } rules[] = {
-        {jobs + swept, t->submitted + came_all,
-         "jobs there, expired and evicted than were submitted and restored"},
-        {jobs - done + ended, t->submitted + t->retried + came_all - came_done,
-         "jobs not done, completed, failed and cancelled than were submitted, restored and retried"},
-        {done + swept + t->retried, ended + came_done,
+        {jobs + swept, made, "jobs there, expired and evicted than were submitted"},
+        {jobs - done + ended, made + t->retried,
+         "jobs not done, completed, failed and cancelled than were submitted and retried"},
+        {done + swept + t->retried, ended + done_of(from),
          "jobs done, expired, evicted and retried than were completed, failed and cancelled"},
-        {states[JOBTAB_COMPLETED], t->completed + came.states[JOBTAB_COMPLETED],
-         "jobs completed than were"},
-        {states[JOBTAB_FAILED], t->failed + came.states[JOBTAB_FAILED],
-         "jobs failed than were"},
-        {states[JOBTAB_CANCELLED], t->cancelled + came.states[JOBTAB_CANCELLED],
-         "jobs cancelled than were"},
+        {states[JOBTAB_COMPLETED], t->completed + from[JOBTAB_COMPLETED], "jobs completed than were"},
+        {states[JOBTAB_FAILED], t->failed + from[JOBTAB_FAILED], "jobs failed than were"},
+        {states[JOBTAB_CANCELLED], t->cancelled + from[JOBTAB_CANCELLED], "jobs cancelled than were"},
         {owned + t->completed + t->failed, t->claimed,
          "jobs with an owner, completed and failed than were claimed"},
         {owned + t->owners_lost, t->claimed, "jobs with an owner and owners lost than were claimed"},
-        {t->submitted + came_all + t->claimed + ended + t->retried, t->sequence,
-         "jobs submitted, restored, claimed, retried, completed, failed and cancelled than changes"},
+        {made + t->claimed + ended + t->retried, t->sequence,
+         "jobs submitted, claimed, retried, completed, failed and cancelled than changes"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].least > rules[i].most)
@@ -149,7 +148,7 @@ static void check_batch(struct check *check, struct slice name, struct slice val
 
 static void no_check(struct check *check, struct slice name, struct slice value)
 {
-    (void)check, (void)name, (void)value; /* who opened the table has looked at it */
+    (void)check, (void)name, (void)value; /* looked at already */
 }
 
 static const struct {
@@ -158,7 +157,7 @@ static const struct {
 } known[] = {
     {"batch", check_batch},       {"count:", check_count}, {"policy:", check_policy},
     {"settings", check_settings}, {"schema", no_check},    {"totals", no_check},
-    {"restored", no_check}, /* with the totals */
+    {"restored", no_check},
 };
 
 static void check_record(struct check *check, struct slice key, struct slice value)

@@ -216,6 +216,8 @@ int do_log(struct edit *edit, struct jobtab_op *op)
     struct hot hot;
 
     int rc = load_owned(edit, op, &record, &hot);
+    if (!rc && op->log.size)
+        rc = edit_grow(edit, op->log.size, EDIT_FILLS);
     if (rc || !op->log.size)
         return rc;
     payload_append_log(edit->txn, &op->id, &hot.log_begin, &hot.log_end, op->log.data,
@@ -236,6 +238,8 @@ int do_finish(struct edit *edit, struct jobtab_op *op)
     if (rc)
         return rc;
     rc = check_size("result", op->finish.result_size, edit->settings.result_max);
+    if (!rc && op->finish.result_size)
+        rc = edit_grow(edit, op->finish.result_size, EDIT_FILLS);
     if (rc)
         return rc;
     record = old;

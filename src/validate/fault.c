@@ -3,6 +3,7 @@
 
 #include "fault.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,11 @@ void fault_printable(char *to, size_t room, const char *text, size_t size)
     for (size_t i = 0; i < size; i++)
         to[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     to[size] = '\0';
+}
+
+enum fault_kind fault_of(int error)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE ? FAULT_SYSTEM : FAULT_INVALID;
 }
 
 int fault_set(struct fault *fault, enum fault_kind kind, const char *format, ...)

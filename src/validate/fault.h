@@ -17,6 +17,9 @@ struct fault {
     char text[FAULT_TEXT + 1];
 };
 
+/* What an errno of reading means: a lack of memory or of descriptors passes, all else is the source's. */
+enum fault_kind fault_of(int error);
+
 /* Fill *fault in; always -1, so that a caller can return it. The text is made printable ASCII. */
 int fault_set(struct fault *fault, enum fault_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

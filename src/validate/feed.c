@@ -160,7 +160,7 @@ static int refill(struct feed *feed, struct fault *fault)
         n = read(feed->file, feed->buffer, feed->buffer_size);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        return fault_set(fault, FAULT_INVALID, "%s: %s", feed->path, strerror(errno));
+        return fault_set(fault, fault_of(errno), "%s: %s", feed->path, strerror(errno));
     feed->ended = n == 0;
     feed->common->bytes_read += (uint64_t)n;
     reader_feed(&feed->reader, feed->buffer, (size_t)n);
@@ -185,7 +185,10 @@ static int read_row(struct feed *feed, struct fault *fault)
         if (step == READER_ROW)
             return 1;
         if (step == READER_FAILED)
-            return fault_set(fault, FAULT_INVALID, "%s: %s", feed->path, feed->reader.error);
+            return fault_set(fault,
+                             csv_error(&feed->reader.csv) == CSV_ENOMEM ? FAULT_SYSTEM
+                                                                        : FAULT_INVALID,
+                             "%s: %s", feed->path, feed->reader.error);
     }
 }
 

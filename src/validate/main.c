@@ -39,6 +39,29 @@ enum exit_code {
 
 static volatile sig_atomic_t stop_asked, quit_asked;
 
+/* The JSON library leaves out what it gets no memory for, and goes on: a result without some of its members
+ * would be stored as a whole one. What it made once this is set counts for nothing. */
+static bool starved;
+
+static void *json_memory(size_t size)
+{
+    void *memory = malloc(size);
+    starved |= memory == NULL;
+    return memory;
+}
+
+/* True when the result was dropped for that, with the fault saying so. */
+static bool drop_if_starved(json_t **result, struct fault *fault)
+{
+    if (!starved)
+        return false;
+    starved = false;
+    json_decref(*result);
+    *result = NULL;
+    fault_set(fault, FAULT_SYSTEM, "out of memory");
+    return true;
+}
+
 static int64_t clock_ms(clockid_t clock)
 {
     struct timespec now;
@@ -50,7 +73,7 @@ static int open_root(const char *path, struct fault *fault)
 {
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return root >= 0 ? root
-                     : fault_set(fault, FAULT_INVALID, "the input root %s: %s", path,
+                     : fault_set(fault, fault_of(errno), "the input root %s: %s", path,
                                  strerror(errno));
 }
 
@@ -141,19 +164,19 @@ static int end_job(struct job *job, const struct jobtab_finish *finish)
         {.verb = JOBTAB_FINISH, .id = job->id, .token = job->token, .finish = *finish},
         {.verb = JOBTAB_CLAIM, .claim = {.kind = job->kind}},
     };
-    bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
     int error;
-    do
+    do {
+        bool go_on = job->kind != NULL && !job->has_next && !stop_asked && !quit_asked;
         error = jobtab_apply(job->table, ops, go_on ? 2 : 1);
-    while (wait_for_disk(error));
-    if (error != JOBTAB_OK)
-        return error;
-    if (go_on && ops[1].result == JOBTAB_OK) {
-        job->has_next = true;
-        job->next_id = ops[1].id;
-        job->next_token = ops[1].token;
-    }
-    return ops[0].result;
+        if (error == JOBTAB_OK && go_on && ops[1].result == JOBTAB_OK) {
+            job->has_next = true;
+            job->next_id = ops[1].id;
+            job->next_token = ops[1].token;
+        }
+        if (error == JOBTAB_OK)
+            error = ops[0].result;
+    } while (wait_for_disk(error));
+    return error;
 }
 
 /* Store what came out. JOBTAB_OK, or the table's error. */
@@ -167,6 +190,7 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
         [FAULT_STOPPED] = {JOBTAB_STOPPED, JOBTAB_NO_REASON},
         [FAULT_SYSTEM] = {JOBTAB_TRY_AGAIN, JOBTAB_BY_EXIT},
     };
+    static const struct fault no_memory = {.kind = FAULT_SYSTEM, .text = "out of memory"};
     struct jobtab_finish finish = {.outcome = JOBTAB_SUCCEEDED, .format = JOBTAB_JSON};
     char message[JOBTAB_MESSAGE_MAX + 1], *text = NULL;
     if (result != NULL) {
@@ -178,6 +202,8 @@ static int finish_job(struct job *job, const json_t *result, const struct fault 
         finish.message = message;
         finish.result = text;
         finish.result_size = text != NULL ? strlen(text) : 0;
+        if (text == NULL) /* what stands in the fault was overcome on the way */
+            fault = &no_memory;
     }
     if (text == NULL) {
         finish = (struct jobtab_finish){
@@ -206,6 +232,7 @@ static int work_on(struct job *job)
     job->reported = 0;
     job->error = JOBTAB_OK;
     validate_job(job, &result, &fault);
+    drop_if_starved(&result, &fault);
     int error = job->error;
     if (error == JOBTAB_OK)
         error = finish_job(job, result, &fault);
@@ -267,6 +294,7 @@ static int be_child(const char *kind)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a table over the limit of file sizes is an error of its calls */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
 
     bool has_job;
@@ -306,20 +334,22 @@ static int by_hand(const char *root, const char *text, char **files, size_t n_fi
     unsigned shown = 100;
     const struct progress progress = {tell_terminal, &shown};
     struct params params;
-    struct fault fault;
+    struct fault fault = {.kind = FAULT_SYSTEM};
     json_t *result = NULL;
-    int code = EXIT_USAGE;
+    int code = EXIT_USAGE, status = -1;
     if (params_read(&params, text, strlen(text), &fault) != 0)
         goto out;
     if (n_files > 0 && params_sources(&params, files, n_files, &fault) != 0)
         goto out;
-    int status = validate_in(root, &params, &progress, &result, &fault);
+    status = validate_in(root, &params, &progress, &result, &fault);
     if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr);
-    code = status == 0                    ? print_result(result)
-           : fault.kind == FAULT_INVALID ? EXIT_UNREADABLE
-                                          : EXIT_SYSTEM;
+    code = fault.kind == FAULT_INVALID ? EXIT_UNREADABLE : EXIT_SYSTEM;
 out:
+    if (drop_if_starved(&result, &fault))
+        code = EXIT_SYSTEM;
+    else if (status == 0)
+        code = print_result(result);
     if (result == NULL)
         fprintf(stderr, "jobtab-validate: %s\n", fault.text);
     json_decref(result);
@@ -346,6 +376,7 @@ int main(int argc, char **argv)
         {0},
     };
     const char *root = ".", *text = "{}", *kind = getenv("JOBTAB_KIND");
+    json_set_alloc_funcs(json_memory, free);
     if (argc == 1 && kind != NULL && getenv("JOBTAB_TABLE") != NULL)
         return be_child(kind);
 

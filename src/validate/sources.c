@@ -79,7 +79,7 @@ int sources_open(int root, const char *path, int *file, uint64_t *size, struct f
     /* A FIFO must not hold us. */
     int fd = open_beneath(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return fault_set(fault, FAULT_INVALID, "%s: %s", path, why(errno));
+        return fault_set(fault, fault_of(errno), "%s: %s", path, why(errno));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
         return fault_set(fault, FAULT_INVALID, "%s: not a regular file", path);
@@ -127,7 +127,7 @@ static int look_into(struct found *found, const char *prefix, int depth)
     int fd = open_beneath(found->root, *prefix == '\0' ? "." : prefix, O_RDONLY | O_DIRECTORY);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     if (folder == NULL) {
-        result = fault_set(found->fault, FAULT_INVALID, "%s: %s",
+        result = fault_set(found->fault, fault_of(errno), "%s: %s",
                            *prefix == '\0' ? "the input root" : prefix, why(errno));
         if (fd >= 0)
             close(fd);
@@ -138,7 +138,8 @@ static int look_into(struct found *found, const char *prefix, int depth)
         const struct dirent *entry = readdir(folder);
         if (entry == NULL) {
             if (errno != 0)
-                result = fault_set(found->fault, FAULT_INVALID, "%s: %s", prefix, strerror(errno));
+                result = fault_set(found->fault, fault_of(errno), "%s: %s", prefix,
+                                   strerror(errno));
             break;
         }
         struct stat st;

@@ -8,7 +8,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) form=$2
 shift 2
-[ $# -gt 0 ] || set -- disk kill power
+[ $# -gt 0 ] || set -- disk kill limit power stop
 
 failed=0
 for part; do

@@ -15,6 +15,7 @@ include tests/crash/disk/local.mk
 include tests/crash/kill/local.mk
 include tests/crash/limit/local.mk
 include tests/crash/power/local.mk
+include tests/crash/stop/local.mk
 
 CRASH_PARTS =
 crash: check-programs

@@ -2,6 +2,7 @@
  * directory that TMPDIR names, looked at when it is born:
  *
  *   NAME.die      exit with code 3 before it is ready
+ *   NAME.want     the same, for want of the table
  *   NAME.hang     never say that it is ready
  *   NAME.stay     ignore SIGQUIT and SIGTERM
  *   NAME.orphan   start a child "sleep 600" in a group of its own, as a runner does
@@ -84,6 +85,9 @@ static int run(struct role *role)
     role_begin(role);
     if (is_told(role, "die")) {
         return 3;
+    }
+    if (is_told(role, "want")) {
+        return ROLE_NO_TABLE;
     }
     if (is_told(role, "orphan")) {
         start_orphan(role);

@@ -3,7 +3,8 @@
 #   make check-system     all of it, short forms (make check does that, too)
 #   make acceptance-long  the storm of 200,000 requests, two workers, four children
 
-EXTRA_DIST += tests/conftest.py tests/oracle.py tests/storm.py tests/system/test_oracle.py \
+EXTRA_DIST += tests/conftest.py tests/oracle.py tests/storm.py tests/writer_lock.py \
+	tests/system/test_oracle.py \
 	tests/system/test_acceptance.py tests/system/test_jobs.py tests/system/test_kill.py \
 	tests/system/test_harness.py tests/system/test_quiet.py tests/system/test_restart.py \
 	tests/system/test_runner.py tests/system/test_story.py
@@ -24,13 +25,20 @@ EXTRA_DIST += tests/system/test_cli.py tests/system/test_cli_daemon.py
 # export and import; redis-server, hiredis and sqlite3 where they are
 EXTRA_DIST += tests/system/test_move.py tests/system/test_same_job.py
 
+# contrib/python
+EXTRA_DIST += tests/system/python_support.py tests/system/python_events.py \
+	tests/system/python_storm_app.py tests/system/test_python_layout.py \
+	tests/system/test_python_store.py tests/system/test_python_aio.py \
+	tests/system/test_python_daemon.py tests/system/test_python_package.py \
+	tests/system/test_python_servers.py
+
 # the benchmark's report
 EXTRA_DIST += tests/system/test_bench.py
 
 # HTTP
 EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_broken.py \
 	tests/system/test_http_connections.py tests/system/test_http_jobs.py \
-	tests/system/test_http_latency.py tests/system/writer_lock.py
+	tests/system/test_http_latency.py
 
 # A child that does what it is told, and many clients at once; with deliberate faults (src/lib/mutant.h) for
 # the controls.

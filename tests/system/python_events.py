@@ -5,7 +5,9 @@ import json
 import time
 
 # Of a row, what a write tells as well as a read.
-COMMON = ("kind", "status", "reason", "progress", "message", "version", "attempt", "updated_at", "error")
+COMMON = (
+    "kind", "status", "reason", "progress", "message", "version", "attempt", "updated_at", "error",
+)  # fmt: skip
 
 
 def number(text, digits=12):

@@ -2,8 +2,8 @@
 answered, for oracle.py, and speaks the oracle's language: the message of a report tells its job,
 attempt and progress, the result its job.
 
-STORM_EVENTS is the folder of the logs, STORM_PACE the seconds between two reports of a job. STORM_FAULT=cache
-is a deliberate fault, for the control: a worker remembers what it has read.
+STORM_EVENTS is the folder of the logs, STORM_PACE the seconds between two reports of a job.
+STORM_FAULT=cache is a deliberate fault, for the control: a worker remembers what it has read.
 """
 
 import os
@@ -15,8 +15,8 @@ import prices
 from python_events import line
 
 VERBS = {
-    jobtab._SUBMIT: "submit", jobtab._CLAIM: "claim", jobtab._TAKE: "claim", jobtab._REPORT: "report",
-    jobtab._FINISH: "finish",
+    jobtab._SUBMIT: "submit", jobtab._CLAIM: "claim", jobtab._TAKE: "claim",
+    jobtab._REPORT: "report", jobtab._FINISH: "finish",
 }  # fmt: skip
 OUTCOMES = {
     jobtab._OK: "ok", jobtab._STOP: "stop", jobtab._STALE: "stale", jobtab._FORBIDDEN: "forbidden",
@@ -77,7 +77,9 @@ class LoggedStore(jobtab.JobStore):
 
     def __getitem__(self, job_id):
         row = super().__getitem__(job_id)
-        return self.read.setdefault(job_id, row) if os.environ.get("STORM_FAULT") == "cache" else row
+        if os.environ.get("STORM_FAULT") == "cache":
+            return self.read.setdefault(job_id, row)
+        return row
 
 
 def paced(source, report, check=prices.validate):

@@ -1,13 +1,14 @@
 /* storm.c - many clients of one table at once, each logging what it saw (event.h).
  *
- *   storm -d TABLE -e EVENTS [-p PORT] [-c CLIENTS] [-n REQUESTS] [-t SECONDS] [-s SEED] [-k KINDS] [-x]
+ *   storm -d TABLE -e EVENTS [-p PORT] [-c CLIENTS] [-n REQUESTS] [-t SECONDS] [-s SEED]
+ *         [-k KINDS] [-x]
  *
- * Forks CLIENTS processes with the parts below, over HTTP to the daemon at PORT and through the library; without a
- * port all through the library. They share the ids of the newest jobs and a budget of REQUESTS.
- * KINDS ("warm", or more of them with commas between) are for the daemon's children, kind "direct" for our own
- * workers. At the end the rest is worked off and every job of the table logged as "final". A client may
- * be SIGKILLed. SIGUSR1 to the first process: the budget is spent. -x: what an earlier storm has left in the
- * table is deleted first.
+ * Forks CLIENTS processes with the parts below, over HTTP to the daemon at PORT and through the
+ * library; without a port all through the library. They share the ids of the newest jobs and a
+ * budget of REQUESTS. KINDS ("warm", or more of them with commas between) are for the daemon's
+ * children, kind "direct" for our own workers. At the end the rest is worked off and every job of
+ * the table logged as "final". A client may be SIGKILLed. SIGUSR1 to the first process: the budget
+ * is spent. -x: what an earlier storm has left in the table is deleted first.
  *
  * Exit: 0 when all others ended well and every job is done; 1 with a line on standard error.
  */
@@ -747,6 +748,8 @@ int main(int argc, char **argv)
             pids[i] = 0;
             left--;
             asking -= part_of(i) != direct_worker;
+            if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+                fprintf(stderr, "storm: client %d: ended by signal %d\n", i, WTERMSIG(status));
             if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
                 killed++;
             else

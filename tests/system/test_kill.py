@@ -1,4 +1,5 @@
-"""SIGKILL of each process of the daemon, under load: it heals, and nothing is left behind."""
+"""SIGKILL of each process of the daemon, under load: it heals, and nothing is left behind. (tests/crash/kill has
+the storms of it.)"""
 
 import http.client
 import os
@@ -26,8 +27,6 @@ from conftest import (
 )
 from oracle import check, load
 from storm import Storm
-
-KILLS = int(os.environ.get("JOBTAB_KILLS", "20"))
 
 
 class Load:
@@ -259,41 +258,6 @@ def test_a_killed_master_takes_everything_with_it(daemon, private):
     ends_well(d, load, ids, log, gate)
     for job_id in ids.values():
         assert d.job(job_id)["attempt"] == 1
-
-
-def test_a_storm_with_kills_keeps_every_promise(daemon, private):
-    """Clients as in test_acceptance while one process after another is killed: nothing that was
-    acknowledged is lost or torn, an unanswered write counts once or never."""
-    events = private / "events"
-    events.mkdir()
-    d = daemon(
-        kinds={"warm": warm("/dev/null", events, children=4, max_crashes=100)},
-        worker_processes=2,
-        runner_processes=2,
-        table={"map_size": "1g"},
-    )
-    choice, killed = random.Random(4), 0
-    with Storm(d.table, events, port=d.port, clients=32) as clients:
-        while killed < KILLS:
-            time.sleep(0.1)  # a role that is killed at every start is rightly kept down
-            assert clients.running(), "the clients ended before they were told to"
-            what = choice.choice(("worker", "worker", "runner", "keeper", "child", "child", "child"))
-            pids = d.pids(what)
-            if pids:
-                try:
-                    d.signal(SIGKILL, choice.choice(pids))
-                    killed += 1
-                except ProcessLookupError:
-                    pass
-        code, text = clients.end()
-    assert code == 0, text
-    wait_until(d.ready, 10)
-    assert d.stop() == 0
-    happened = load(events)
-    faults = check(happened, killed=True)
-    assert faults == [], "\n".join(faults)
-    verified = d.jobtab("verify")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_processes_killed_inside_the_library_harm_nobody(private):

@@ -355,6 +355,17 @@ def test_a_role_that_dies_at_its_start_is_throttled_reported_and_comes_back(fake
     assert ask(local(d.port))[0] == d.pids("worker")[0]
 
 
+def test_a_role_that_wants_the_table_is_started_again_within_a_second_however_often(fake):
+    d = fake(start=False)
+    tell(d, "keeper", "want")
+    d.spawn()
+    logged(d, "left for want of the table at its start, 5 in a row; starting it again in 1000 ms")
+    tell_no_more(d, "keeper", "want")
+    begun = time.monotonic()
+    logged(d, " ready\n")
+    assert time.monotonic() - begun < seconds(2)
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 def test_a_fork_that_fails_is_tried_again(fake):
     d = fake(start=False)

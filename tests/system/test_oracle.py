@@ -112,3 +112,25 @@ def test_the_oracle_sees(name):
 def test_an_unanswered_write_counts_once_or_never():
     lost = event("submit", 75, 79, outcome="unanswered", job="-")
     assert check(sound() + [lost], killed=True) == []
+
+
+def test_a_release_may_be_told_of_the_next_claim_when_its_leader_died():
+    told = [
+        event("claim", 95, 96, 9, "running", job=B, token="1-c", attempt=1, started=6),
+        event("release", 97, 99, 11, "running", job=B, token="1-c", attempt=1, started=7),
+        event("claim", 98, 99, 11, "running", job=B, token="1-d", attempt=1, started=7),
+    ]
+    assert check(sound() + told, killed=True) == []
+    late = [event("report", 100, 101, 12, "running", token="1-c", job=B, **says(10, job=B))]
+    assert check(sound() + told + late, killed=True)
+
+
+def test_a_retry_that_was_not_found_may_have_been_done_before_the_deletion():
+    told = [
+        event("cancel", 95, 96, 8, "cancelled", job=B),
+        event("retry", 97, 120, outcome="notfound", job=B),
+        event("claim", 100, 101, 10, "running", job=B, token="1-c", attempt=1, started=6),
+        event("delete", 110, 111, job=B),
+    ]
+    assert not [fault for fault in check(sound() + told, killed=True) if fault.startswith("moves")]
+    assert [fault for fault in check(sound() + told[:1] + told[2:], killed=True) if fault.startswith("moves")]

@@ -116,6 +116,16 @@ def asked_anew(server, job_id):
         client.close()
 
 
+def done(server, job_id):
+    """The job, once it is done."""
+    client = server.client()
+    try:
+        row = client.get(f"/status/{job_id}").json()
+    finally:
+        client.close()
+    return row["done"] and row
+
+
 def test_the_two_applications_differ_in_a_few_lines():
     texts = [(EXAMPLE / name).read_text().splitlines() for name in ("app_dict.py", "app_jobtab.py")]
     changed = [l for l in difflib.unified_diff(*texts, n=0) if l[0] in "+-" and l[:3] not in ("+++", "---")]
@@ -134,29 +144,37 @@ def test_the_dictionary_fails_with_404_from_other_workers_and_forgets_all_at_a_r
         assert answers == {404}
 
 
+def test_a_live_store_serves_the_dictionarys_application_with_its_first_line_changed(private):
+    text = (EXAMPLE / "app_dict.py").read_text()
+    first = "jobs: dict[str, dict] = {}"
+    assert text.count(first) == 1
+    store = 'jobs = __import__("jobtab").JobStore("var/table", live=True)'
+    (private / "app_live.py").write_text(text.replace(first, store))
+    with Server(private, "app_live:app") as server:
+        job_id = run(server.client())
+        assert {asked_anew(server, job_id) for _ in range(60)} == {200}
+        job = wait_until(lambda: done(server, job_id), 20, "it is done")
+        assert job["status"] == "completed" and job["progress"] == 100 and job["message"] == "Done."
+
+
 def test_the_table_answers_from_every_worker_and_after_a_restart(private):
     with Server(private, "app_jobtab:app") as server:
         ids = [run(server.client(), source=source) for source in ("exchange.csv", "no.csv")]
         assert {asked_anew(server, job_id) for job_id in ids for _ in range(60)} == {200}
-
-        def job(job_id):
-            return server.client().get(f"/status/{job_id}").json()
-
-        for job_id in ids:
-            wait_until(lambda: job(job_id)["done"], 20, f"{job_id} is done")
-        assert job(ids[0])["status"] == "completed" and job(ids[0])["result"]["rows"] == 450
-        assert job(ids[1])["status"] == "failed" and "no.csv" in job(ids[1])["error"]
+        good, bad = [wait_until(lambda: done(server, job_id), 20, "it is done") for job_id in ids]
+        assert good["status"] == "completed" and good["result"]["rows"] == 450
+        assert bad["status"] == "failed" and "no.csv" in bad["error"]
         server.stop()
         server.start()
         assert {asked_anew(server, job_id) for job_id in ids for _ in range(60)} == {200}
-        assert job(ids[0])["result"]["rows"] == 450
+        assert done(server, ids[0]) == good
 
 
 def test_a_store_that_was_opened_before_the_fork_serves_in_every_worker(private):
     with Server(private, "app_jobtab:app", preload=True) as server:
         ids = [run(server.client()) for _ in range(8)]
         for job_id in ids:
-            wait_until(lambda: server.client().get(f"/status/{job_id}").json()["done"], 20, "it is done")
+            wait_until(lambda: done(server, job_id), 20, "it is done")
         assert {asked_anew(server, ids[0]) for _ in range(60)} == {200}
         os.kill(server.workers()[0], SIGKILL)
         wait_until(lambda: len(server.workers()) == WORKERS, 20, "gunicorn has forked another")
@@ -279,14 +297,14 @@ def storm(private, seed, *, clients=64, jobs, kills, restart, pace=0.01):
                        key=lambda step: step[1])  # fmt: skip
         for what, when in steps:
             wait_until(
-                lambda: crowd.done >= when * total or crowd.faults, 60, f"{when:.2f} of {total} jobs are done"
+                lambda: crowd.done >= when * total or crowd.faults, 120, f"{when:.2f} of {total} jobs are done"
             )
             if what == "kill":
                 os.kill(rng.choice(server.workers()), SIGKILL)
             else:
                 server.stop()
                 server.start()
-        crowd.join(60)
+        crowd.join(120)
         with jobtab.JobStore(private / "var" / "table", sweep=None) as store:
             wait_until(lambda: all(row["done"] for row in store.values()), 30, "what was left behind is run")
     table = private / "var" / "table"

@@ -116,6 +116,30 @@ def test_values_are_copies(jobs):
     assert jobs["a"]["tags"] == ["x"]
 
 
+def test_values_of_a_live_store_change_the_job(jobs):
+    with jobtab.JobStore(jobs.path, live=True) as live:
+        live["a"] = {"status": "pending", "n": 1}
+        live["a"]["status"] = "running"
+        assert jobs["a"]["status"] == "running"
+        row = live["a"]
+        row.update(progress=20, message="Collecting prices...")
+        assert (row["progress"], row["version"]) == (20, jobs["a"]["version"]) and row == jobs["a"]
+        row |= {"progress": 30}
+        assert jobs["a"]["progress"] == 30 and live.get("a")["progress"] == 30
+        for row in live.values():
+            row["progress"] = 40
+        assert jobs["a"]["progress"] == 40 and row.setdefault("n", 5) == 1
+        with pytest.raises(jobtab.Invalid):
+            row["progress"] = 400
+        with pytest.raises(jobtab.FieldError):
+            row["colour"] = "red"
+        with pytest.raises(jobtab.FieldError):
+            del row["n"]
+        assert row == jobs["a"] and type(dict(row)) is dict
+        live["a"].update({"status": "completed"}, result=[1])
+        assert jobs["a"]["result"] == [1]
+
+
 def test_assigning_what_was_read_with_changes_changes_these(jobs):
     jobs["a"] = {"status": "running", "source": "a.csv"}
     jobs["a"] = {**jobs["a"], "progress": 60, "message": "half"}
@@ -133,15 +157,16 @@ def test_assigning_to_a_job_that_is_done_starts_it_anew(jobs):
     verify(jobs)
 
 
-def test_the_mapping_protocol(jobs):
-    names = [f"job {n}" for n in range(300)]  # more than a page
+def test_the_mapping_protocol(jobs, monkeypatch):
+    monkeypatch.setattr(jobtab, "_PAGE", 16)
+    names = [f"job {n}" for n in range(50)]  # some pages
     for name in names:
         jobs[name] = {"n": name}
     anonymous = jobs.create(None, {"n": "anonymous"})
-    assert len(jobs) == 301 and list(jobs) == names + [anonymous] and list(jobs.keys()) == list(jobs)
+    assert len(jobs) == 51 and list(jobs) == names + [anonymous] and list(jobs.keys()) == list(jobs)
     assert [key for key, _ in jobs.items()] == list(jobs)
     assert [row["n"] for row in jobs.values()] == names + ["anonymous"]
-    assert "job 3" in jobs and "job 300" not in jobs and 3 not in jobs and "" not in jobs and "x" * 999 not in jobs
+    assert "job 3" in jobs and "job 50" not in jobs and 3 not in jobs and "" not in jobs and "x" * 999 not in jobs
     assert jobs.get("no") is None and jobs.get("no", 5) == 5 and jobs.exists(anonymous)
     with pytest.raises(KeyError) as caught:
         jobs["no"]
@@ -230,6 +255,8 @@ def test_a_bad_change_names_the_field_and_changes_nothing(jobs, fields, error, w
         ({"status": "pending", "progress": 5}, jobtab.FieldError),
         ({"status": "pending", "result": 5}, jobtab.FieldError),
         ({"status": "queued"}, jobtab.Invalid),
+        ({"status": "running", "progress": 101}, jobtab.Invalid),
+        ({"status": "completed", "result": object()}, jobtab.Invalid),
         ({"kind": "a b"}, jobtab.Invalid),
         ({"x": {1, 2}}, jobtab.Invalid),
         ({"x": "y" * 70000}, jobtab.TooBig),
@@ -707,9 +734,41 @@ def test_resume_leaves_a_new_job_to_who_made_it(jobs):
     assert taken == [] and jobs.update("new", status="running")["status"] == "running"
 
 
+def test_a_job_that_resume_works_on_is_not_begun_by_another_thread_of_the_process(jobs):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(job_id):
+        jobs.update(job_id, status="running", progress=30)
+        begun.set()
+        go_on.wait(seconds(20))
+        jobs.update(job_id, status="running", progress=60)
+
+    jobs["a"] = {}
+    jobs.resume(work, patience=0)
+    assert begun.wait(seconds(20))
+    try:
+        for fields in ({}, {"progress": 1}):
+            with pytest.raises(jobtab.Refused, match="a claim or resume of this process"):
+                jobs.update("a", status="running", **fields)
+        assert jobs["a"]["progress"] == 30
+    finally:
+        go_on.set()
+    assert jobs.wait("a", 20)["status"] == "completed"
+    jobs["b"] = {}
+    with jobs.claim(timeout=0) as job:
+        jobs.update("b", status="running", progress=5)
+        raises = []
+        thread = threading.Thread(target=lambda: raises.append(pytest.raises(
+            jobtab.Refused, jobs.update, "b", status="running")))  # fmt: skip
+        thread.start()
+        thread.join()
+        assert raises and job.job_id == "b"
+    assert not jobs._table.runs
+
+
 def test_resume_runs_a_coroutine_function(jobs):
     async def work(job_id):
-        await jobs.aio.update(job_id, progress=50)
+        await jobs.aio.update(job_id, status="running", progress=50)
         return "async"
 
     jobs["a"] = {}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -440,3 +441,19 @@ def test_a_missing_warm_program_does_not_stop_the_runner(daemon, private):
     job_id = d.submit("gone")["job_id"]
     assert run(d, "echo")["status"] == "completed"
     assert d.job(job_id)["status"] == "pending"
+
+
+def test_a_result_over_the_limit_is_refused_when_its_end_is_read_after_the_childs(daemon, private):
+    go = private / "go"
+    text = f"until [ -e {go} ]; do sleep 0.01; done; head -c 1500 /dev/zero | tr '\\0' x"
+    d = daemon(kinds={"big": sh(text)}, table={"result_max": 1024})
+    runner = d.pids("runner")[0]
+    job_id = d.submit("big")["job_id"]
+    d.wait_job(job_id, "running")
+    wait_until(lambda: d.pids("child"), what="it is started")
+    d.signal(SIGSTOP, runner)  # it meets the output and the end of the child at once
+    go.touch()
+    wait_until(lambda: not d.pids("child"), what="its end")
+    d.signal(SIGCONT, runner)
+    job = d.wait_job(job_id)
+    assert (job["status"], job["reason"]) == ("failed", "invalid"), job

@@ -8,7 +8,7 @@ BEGIN {
     layer[++n] = "public";   where[n] = "^include/jobtab\\.h$"
     layer[++n] = "store";    where[n] = "^src/lib/store[^/]*$"
     layer[++n] = "record";   where[n] = "^src/lib/record[^/]*$"
-    layer[++n] = "base";     where[n] = "^src/lib/(error|id|clock|futex|locks|shared|bell|turn|queue|state|json|sync|mutant|text)\\.[ch]$"
+    layer[++n] = "base";     where[n] = "^src/lib/(error|id|clock|futex|locks|shared|step|bell|turn|queue|state|json|sync|mutant|text)\\.[ch]$"
     layer[++n] = "table";    where[n] = "^src/lib/"
     layer[++n] = "common";   where[n] = "^src/common/"
     layer[++n] = "http";     where[n] = "^src/jobtabd/(worker|http)"

@@ -4,10 +4,11 @@
 EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
-	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store tests/unit/test_bell \
-	tests/unit/test_turn tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel \
-	tests/unit/test_lead tests/unit/test_doubt tests/unit/test_holders \
-	tests/unit/test_restore
+	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
+	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
+	tests/unit/test_doubt tests/unit/test_holders tests/unit/test_restore \
+	tests/unit/test_step tests/unit/test_sync
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -38,17 +39,21 @@ tests_unit_test_record_LDADD = $(LIB_TEST_LDADD) $(TPL_LIBS)
 tests_unit_test_verbs_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verbs_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_open_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
-tests_unit_test_open_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_open_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_sweep_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_sweep_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_read_LDADD = $(LIB_TEST_LDADD) $(JANSSON_LIBS) -lpthread
 tests_unit_test_holders_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_holders_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_step_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_step_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_store_pages_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_store_pages_LDADD = $(LIB_TEST_LDADD)
 # Calls of the store can be made to fail, each in its turn.
 tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
@@ -59,7 +64,9 @@ tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=mdb_txn_begin -Wl,--wrap=mdb_txn_renew -Wl,--wrap=mdb_dbi_open \
 	-Wl,--wrap=mdb_get -Wl,--wrap=mdb_put -Wl,--wrap=mdb_del -Wl,--wrap=mdb_stat \
 	-Wl,--wrap=mdb_cursor_open -Wl,--wrap=mdb_cursor_get -Wl,--wrap=mdb_cursor_del \
-	-Wl,--wrap=fallocate -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info \
+	-Wl,--wrap=fallocate -Wl,--wrap=rename -Wl,--wrap=unlink \
+	-Wl,--wrap=stat -Wl,--wrap=fstat -Wl,--wrap=pread -Wl,--wrap=pwrite \
+	-Wl,--wrap=malloc -Wl,--wrap=open -Wl,--wrap=mdb_reader_list -Wl,--wrap=mdb_txn_commit -Wl,--wrap=mdb_env_info -Wl,--wrap=mdb_txn_id \
 	-Wl,--wrap=calloc -Wl,--wrap=fcntl
 tests_unit_test_bell_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_bell_LDADD = $(LIB_TEST_LDADD)
@@ -67,6 +74,8 @@ tests_unit_test_turn_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_turn_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_shared_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_shared_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_sync_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_sync_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_queue_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_queue_LDADD = $(LIB_TEST_LDADD) -lpthread
 tests_unit_test_parcel_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
@@ -130,7 +139,8 @@ tests_unit_test_http_route_LDADD = -lcmocka
 tests_unit_test_http_body_SOURCES = tests/unit/test_http_body.c src/jobtabd/http/body.c
 tests_unit_test_http_body_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_http_body_LDADD = libcommon.la $(JANSSON_LIBS) -lcmocka
-tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c
+tests_unit_test_writer_SOURCES = tests/unit/test_writer.c src/jobtabd/writer.c \
+	src/jobtabd/heart.c
 tests_unit_test_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/jobtabd
 tests_unit_test_writer_LDADD = -lcmocka
 
@@ -147,7 +157,7 @@ tests_unit_test_child_env_SOURCES = tests/unit/test_child_env.c \
 tests_unit_test_child_env_LDADD = -lcmocka
 tests_unit_test_ending_SOURCES = tests/unit/test_ending.c \
 	src/jobtabd/ending.c src/jobtabd/ending.h src/jobtabd/text.c src/jobtabd/text.h
-tests_unit_test_ending_LDADD = $(JANSSON_LIBS) -lcmocka
+tests_unit_test_ending_LDADD = libcommon.la -lcmocka
 tests_unit_test_spawn_SOURCES = tests/unit/test_spawn.c src/jobtabd/spawn.c src/jobtabd/spawn.h
 tests_unit_test_spawn_LDADD = -lcmocka
 

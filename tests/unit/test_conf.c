@@ -15,8 +15,12 @@
 #include <openssl/x509.h>
 
 #include "../../src/jobtabd/conf.h"
+#include "../../src/jobtabd/conf_apart.h"
 
-static char directory[] = "/tmp/jobtab-test-conf-XXXXXX";
+#define DIRECTORY "/tmp/jobtab-test-conf-XXXXXX"
+
+static conf_read *reader = conf_syntax_read; /* what holds for one holds for the other */
+static char directory[] = DIRECTORY;
 static char file[64];
 static char faults[4096];
 
@@ -37,7 +41,7 @@ static struct conf *load_bytes(const char *text, size_t size)
     assert_int_equal(fwrite(text, 1, size, out), size);
     assert_int_equal(fclose(out), 0);
     faults[0] = '\0';
-    return conf_load(file, note, NULL);
+    return conf_load_by(reader, file, note, NULL);
 }
 
 static struct conf *load(const char *text)
@@ -294,10 +298,10 @@ static void what_is_no_text_file_is_refused(void **state)
 {
     (void)state;
     faults[0] = '\0';
-    assert_null(conf_load("/nowhere/c", note, NULL));
+    assert_null(conf_load_by(reader, "/nowhere/c", note, NULL));
     assert_string_equal(faults, "/nowhere/c: No such file or directory\n");
     faults[0] = '\0';
-    assert_null(conf_load("/tmp", note, NULL));
+    assert_null(conf_load_by(reader, "/tmp", note, NULL));
     assert_string_equal(faults, "/tmp: not a file of at most 1 MiB\n");
     assert_null(load_bytes("user = \"a\0b\"\n", 12));
     assert_string_equal(faults, "c: not a text file: it has a byte of value 0\n");
@@ -359,6 +363,7 @@ static void a_program_is_looked_for_beside_the_daemon_first(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    strcpy(directory, DIRECTORY);
     if (!mkdtemp(directory)) {
         return -1;
     }
@@ -393,5 +398,8 @@ int main(void)
         cmocka_unit_test(what_is_printed_loads_and_prints_the_same),
         cmocka_unit_test(a_program_is_looked_for_beside_the_daemon_first),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("conf", tests, set_up, tear_down);
+
+    reader = conf_apart_read;
+    return failed + cmocka_run_group_tests_name("conf, read apart", tests, set_up, tear_down);
 }

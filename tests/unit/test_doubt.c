@@ -1,7 +1,8 @@
-/* test_doubt.c - after a commit that failed: who may write again, and when. */
+/* test_doubt.c - after a commit that failed: who may write again, and when; and disks without room. */
 #include "fixture.h"
 
 #include "../crash/disk/fault.h"
+#include "clock.h"
 #include "edit.h"
 #include "store.h"
 
@@ -92,12 +93,14 @@ static void a_disk_that_stays_bad_refuses_changes_and_lets_reads_be(void **state
     only(&t, FAULT_FDATASYNC, 1, FAULT_FOR_EVER);
     assert_int_equal(report(&t, 10), JOBTAB_BROKEN);
     reopen(&t);
+    int64_t begun = clock_boot();
     for (int i = 0; i < 20; i++) {
         assert_int_equal(report(&t, 20), JOBTAB_SYSTEM);
         assert_non_null(strstr(jobtab_why(), "cannot sync"));
         assert_int_equal(get(t.f, &t.job.id).progress, 0);
     }
     assert_true(atomic_load(&t.fault->failed) < 10); /* the disk was not asked each time */
+    assert_true(clock_boot() - begun < slowed(500)); /* and nobody waited for anybody */
     fault_disarm(t.fault);
     assert_ok(await_report(&t, 30));
     assert_sound(t.f);
@@ -291,6 +294,54 @@ static void a_lock_file_with_holes_gets_its_blocks(void **state)
     submit(f, "k");
 }
 
+/* ------------------------------------------------------------------ room on the disk */
+
+static int submit_large(struct fixture *f, struct jobtab_job *job)
+{
+    static char params[30000];
+
+    memset(params, '1', sizeof params);
+    return jobtab_submit(f->table, &(struct jobtab_submit){.kind = "large", .params = params,
+                                                           .params_size = sizeof params}, job);
+}
+
+/* On a disk that has no more to give: room is made, and used again, within the file. */
+static void what_is_deleted_on_a_full_disk_makes_room_for_others(void **state)
+{
+    struct trial t = begin(state);
+    struct jobtab_job jobs[400];
+    int n = 0, rc;
+
+    atomic_store(&t.fault->only, 1u << FAULT_FALLOCATE);
+    fault_arm(t.fault, ENOSPC, 5, FAULT_FOR_EVER);
+    while ((rc = submit_large(t.f, &jobs[n])) == JOBTAB_OK)
+        assert_true(++n < 400);
+    assert_int_equal(rc, JOBTAB_FULL);
+    assert_non_null(strstr(jobtab_why(), "No space left"));
+    assert_ok(report(&t, 10)); /* what is there goes on */
+    for (int i = 0; i < n; i++)
+        assert_ok(jobtab_delete(t.f->table, &jobs[i].id));
+    for (int i = 0; i < 3; i++) /* what was freed is to be had a few commits later */
+        assert_ok(report(&t, 20));
+    for (int i = 0; i < n / 4; i++)
+        assert_ok(submit_large(t.f, &jobs[i]));
+    assert_sound(t.f);
+}
+
+static void a_log_that_would_take_the_last_room_waits(void **state)
+{
+    static char text[2 << 20];
+    struct trial t = begin(state);
+
+    memset(text, 'x', sizeof text);
+    fixture_reopen(t.f, &(struct jobtab_options){.log_max = 4 << 20});
+    atomic_store(&t.fault->only, 1u << FAULT_FALLOCATE);
+    fault_arm(t.fault, ENOSPC, 1, FAULT_FOR_EVER);
+    assert_int_equal(jobtab_log(t.f->table, &t.job.id, &t.token, text, sizeof text), JOBTAB_FULL);
+    assert_ok(finish(t.f, &t.job.id, &t.token, JOBTAB_GIVE_UP));
+    assert_sound(t.f);
+}
+
 int main(void)
 {
 #define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, fixture_directory, fixture_close)
@@ -303,6 +354,8 @@ int main(void)
         WITH_DIRECTORY(others_go_on_once_the_table_is_verified),
         WITH_DIRECTORY(a_table_opens_on_a_disk_that_refuses_to_sync),
         WITH_DIRECTORY(a_lock_file_with_holes_gets_its_blocks),
+        WITH_DIRECTORY(what_is_deleted_on_a_full_disk_makes_room_for_others),
+        WITH_DIRECTORY(a_log_that_would_take_the_last_room_waits),
     };
     return cmocka_run_group_tests_name("doubt", tests, NULL, NULL);
 }

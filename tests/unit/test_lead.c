@@ -266,10 +266,8 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
 /* ---------------------------------------------------------- leaders that die */
 
-#define CALLERS 6
-
-/* What a leader does, and dies: before its commit, or between that and the answers. */
-static int lead_and_die(struct fixture *f, bool commit)
+/* What a leader does for so many callers, and dies: before its commit, or between that and the answers. */
+static int lead_and_die(struct fixture *f, size_t callers, bool commit)
 {
     struct jobtab *table;
     struct slot *slots[QUEUE_SLOTS];
@@ -282,7 +280,7 @@ static int lead_and_die(struct fixture *f, bool commit)
     struct queue *queue = &table->shared->queue;
     queue_lead(queue, &table->self);
     uint32_t before = atomic_load(&queue->arrivals);
-    while (atomic_load(&queue->arrivals) - before < CALLERS)
+    while (atomic_load(&queue->arrivals) - before < callers)
         poll(NULL, 0, 1);
     if (edit_begin(table, &edit))
         return 2;
@@ -304,24 +302,44 @@ static int lead_and_die(struct fixture *f, bool commit)
     return 6;
 }
 
+/* A process that leads, for those who come now. */
+static pid_t start_to_lead_and_die(struct fixture *f, size_t callers, bool commit)
+{
+    queue_in(f)->alone = 2; /* who leads then does nothing for others, but answers what is done */
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(lead_and_die(f, callers, commit));
+    for (int64_t end = clock_boot() + slowed(5000); clock_boot() < end; poll(NULL, 0, 1))
+        if (turn_holder(&queue_in(f)->turn) == pid)
+            break;
+    return pid;
+}
+
+static void await_answers(struct fixture *f, struct caller *callers, size_t n, pid_t leader)
+{
+    int status;
+
+    for (size_t i = 0; i < n; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_ok(callers[i].rc);
+        assert_ok(callers[i].op.result);
+    }
+    assert_int_equal(waitpid(leader, &status, 0), leader);
+    assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), SIGKILL);
+    assert_int_equal(queue_in(f)->heal, 0);
+}
+
 static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool commit)
 {
     static const struct jobtab_job old = {.kind = "old", .state = JOBTAB_COMPLETED, .created_at = 1};
-    struct caller callers[CALLERS];
+    struct caller callers[6];
     struct jobtab_token token;
-    int status;
 
     struct jobtab_job job = submit(f, "k");
     struct jobtab_job waiting = submit(f, "third");
     struct jobtab_job running = submit(f, "other");
     claim(f, "other", &token);
-    queue_in(f)->alone = 2; /* who leads then does nothing for others, but answers what is done */
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(lead_and_die(f, commit));
-    for (int64_t end = clock_boot() + slowed(5000); clock_boot() < end; poll(NULL, 0, 1))
-        if (turn_holder(&queue_in(f)->turn) == pid)
-            break;
+    pid_t leader = start_to_lead_and_die(f, 6, commit);
     begin(f, &callers[0], &some_submit);
     begin(f, &callers[1], &(struct jobtab_op){.verb = JOBTAB_CLAIM, .claim = {.kind = "k"}});
     begin(f, &callers[2], &(struct jobtab_op){.verb = JOBTAB_REPORT,
@@ -333,14 +351,7 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
                                               .submit = {.kind = "fourth", .take = true}});
     /* Without an id, it would come in a second time under another. */
     begin(f, &callers[5], &(struct jobtab_op){.verb = JOBTAB_RESTORE, .restore = {.job = &old}});
-    for (size_t i = 0; i < CALLERS; i++) {
-        pthread_join(callers[i].thread, NULL);
-        assert_ok(callers[i].rc);
-        assert_ok(callers[i].op.result);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), SIGKILL);
-    assert_int_equal(queue_in(f)->heal, 0);
+    await_answers(f, callers, 6, leader);
 
     assert_int_equal(jobs(f), 6);
     assert_int_equal(get(f, &callers[5].op.id).state, JOBTAB_COMPLETED);
@@ -371,6 +382,25 @@ static void a_leader_that_dies_before_its_commit_leaves_all_to_the_next(void **s
 static void a_leader_that_dies_before_its_answers_has_done_nothing_twice(void **state)
 {
     a_leader_that_dies_leaves_all_done_once(*state, true);
+}
+
+static void what_is_told_of_a_job_that_a_dead_leader_deleted_is_its_id(void **state)
+{
+    struct fixture *f = *state;
+    struct caller callers[3];
+
+    struct jobtab_job job = submit(f, "k");
+    pid_t leader = start_to_lead_and_die(f, 3, true);
+    begin(f, &callers[0], &(struct jobtab_op){.verb = JOBTAB_CANCEL, .id = job.id});
+    begin(f, &callers[1], &(struct jobtab_op){.verb = JOBTAB_DELETE, .id = job.id});
+    begin(f, &callers[2], &some_submit);
+    await_answers(f, callers, 3, leader);
+    for (size_t i = 0; i < 2; i++) {
+        assert_memory_equal(&callers[i].job.id, &job.id, sizeof job.id);
+        assert_int_equal(callers[i].job.version, 0);
+    }
+    assert_int_equal(jobs(f), 1);
+    assert_sound(f);
 }
 
 static void a_healer_takes_no_answer_of_another_boot(void **state)
@@ -450,6 +480,7 @@ int main(void)
         WITH_TABLE(who_claims_is_the_owner_whoever_leads),
         WITH_TABLE(a_leader_that_dies_before_its_commit_leaves_all_to_the_next),
         WITH_TABLE(a_leader_that_dies_before_its_answers_has_done_nothing_twice),
+        WITH_TABLE(what_is_told_of_a_job_that_a_dead_leader_deleted_is_its_id),
         WITH_TABLE(a_healer_takes_no_answer_of_another_boot),
         WITH_TABLE(a_request_that_spoils_the_transaction_spoils_no_other),
         WITH_TABLE(who_waits_for_a_sweep_is_in_its_commit),

@@ -6,7 +6,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <poll.h>
+#include <printf.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
@@ -173,6 +177,7 @@ static int use_inherited(void *context)
     const int results[] = {
         jobtab_submit(f->table, &(struct jobtab_submit){.kind = "k"}, &job),
         jobtab_claim(f->table, "k", &token, &job),
+        jobtab_take(f->table, &id, &token, &job),
         jobtab_report(f->table, &id, &token, 1, NULL),
         jobtab_renew(f->table, &id, &token, 1),
         jobtab_log(f->table, &id, &token, "", 0),
@@ -182,6 +187,7 @@ static int use_inherited(void *context)
         jobtab_retry(f->table, &id, NULL),
         jobtab_delete(f->table, &id),
         jobtab_get(f->table, &id, &job),
+        jobtab_find(f->table, "K", &id),
         jobtab_get_whole(f->table, &id, &job, &bytes, &more),
         jobtab_version(f->table, &id, &seen),
         jobtab_get_json(f->table, &id, text, sizeof text, &n, &seen),
@@ -208,6 +214,77 @@ static int use_inherited(void *context)
         return 2;
     jobtab_close(f->table);
     return 0;
+}
+
+static _Thread_local bool slow;
+
+/* What %s does in this program: in a thread that asks for it, slowly. */
+static int write_string(FILE *stream, const struct printf_info *info, const void *const *args)
+{
+    const char *text = *(const char *const *)args[0];
+
+    (void)info;
+    if (slow)
+        poll(NULL, 0, 2);
+    return fputs(text, stream) < 0 ? -1 : (int)strlen(text);
+}
+
+static int string_argument(const struct printf_info *info, size_t n, int *types, int *size)
+{
+    (void)info;
+    (void)size;
+    if (n > 0)
+        types[0] = PA_STRING;
+    return 1;
+}
+
+struct opener {
+    struct fixture *fixture;
+    atomic_bool stop;
+};
+
+/* Refused each time, in words that are written under the lock of the list of open tables. */
+static void *open_again_and_again(void *context)
+{
+    struct opener *opener = context;
+    struct jobtab *table;
+
+    slow = true;
+    while (!atomic_load(&opener->stop))
+        if (jobtab_open(opener->fixture->dir, &existing, &table) != JOBTAB_BUSY)
+            return context;
+    return NULL;
+}
+
+static int close_inherited(void *context)
+{
+    struct fixture *f = context;
+
+    alarm(5); /* what it must not wait for has no end */
+    jobtab_close(f->table);
+    kill(getpid(), SIGKILL); /* what the other thread had in memory is no leak of the child's */
+    return 0;
+}
+
+/* A child has no thread that would give up the lock which another thread of its parent held. */
+static void a_fork_while_another_thread_opens_leaves_the_child_able_to_close(void **state)
+{
+    struct opener opener = {.fixture = *state};
+    int ended = 128 + SIGKILL;
+    pthread_t thread;
+    void *failed;
+
+    assert_int_equal(register_printf_specifier('s', write_string, string_argument), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_again_and_again, &opener), 0);
+    for (int i = 0; i < 10 && ended == 128 + SIGKILL; i++) {
+        poll(NULL, 0, 3);
+        ended = in_child(close_inherited, *state);
+    }
+    atomic_store(&opener.stop, true);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_int_equal(register_printf_specifier('s', NULL, NULL), 0);
+    assert_null(failed);
+    assert_int_equal(ended, 128 + SIGKILL);
 }
 
 static void a_handle_used_after_fork_is_an_error_and_never_a_corruption(void **state)
@@ -427,6 +504,7 @@ int main(void)
         WITH_DIRECTORY(bounds_stay_with_the_table),
         WITH_TABLE(a_process_opens_a_table_once),
         WITH_TABLE(a_later_schema_is_refused),
+        WITH_TABLE(a_fork_while_another_thread_opens_leaves_the_child_able_to_close),
         WITH_TABLE(a_handle_used_after_fork_is_an_error_and_never_a_corruption),
         WITH_TABLE(no_descriptor_of_the_table_survives_exec),
         WITH_DIRECTORY(openers_killed_anywhere_lose_no_commit),

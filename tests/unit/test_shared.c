@@ -1,4 +1,4 @@
-/* test_shared.c - the shared file: one for all processes, made anew after a boot, never under a user. */
+/* test_shared.c - the shared file: one for all processes, made anew for the first, never under a user. */
 #include "fixture.h"
 
 #include "shared.h"
@@ -57,6 +57,27 @@ static void a_file_of_another_boot_is_made_anew(void **state)
     shared_close(shared, use);
 }
 
+/* As a file system leaves it that was cut off, repaired and mounted again: of some moment of its last use. */
+static void a_file_that_nobody_uses_is_made_anew(void **state)
+{
+    static const int32_t held_by_one = 1;
+    struct fixture *f = *state;
+    struct shared *shared;
+    bool died;
+    int use;
+
+    assert_ok(shared_open(f->dir, &shared, &use));
+    uint64_t epoch = shared->queue.epoch;
+    shared_close(shared, use);
+    spoil(f, &held_by_one, sizeof held_by_one,
+          offsetof(struct shared, queue.turn.mutex.__data.__lock));
+    assert_ok(shared_open(f->dir, &shared, &use));
+    assert_true(shared->queue.epoch != epoch);
+    assert_true(turn_try(&shared->queue.turn, &died));
+    turn_give(&shared->queue.turn);
+    shared_close(shared, use);
+}
+
 static void a_file_of_another_layout_is_left_alone_while_somebody_uses_it(void **state)
 {
     struct fixture *f = *state;
@@ -81,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIRECTORY(all_processes_have_the_same_file),
         WITH_DIRECTORY(a_file_of_another_boot_is_made_anew),
+        WITH_DIRECTORY(a_file_that_nobody_uses_is_made_anew),
         WITH_DIRECTORY(a_file_of_another_layout_is_left_alone_while_somebody_uses_it),
     };
     return cmocka_run_group_tests_name("shared", tests, NULL, NULL);

@@ -83,17 +83,26 @@ WRAP(mdb_cursor_get, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_curso
      key, data, op)
 WRAP(mdb_cursor_del, (MDB_cursor *cursor, unsigned flags), cursor, flags)
 
-int __real_fallocate(int fd, int mode, off_t from, off_t size);
-int __wrap_fallocate(int fd, int mode, off_t from, off_t size);
-int __wrap_fallocate(int fd, int mode, off_t from, off_t size)
-{
-    const struct fault *fault = fails("fallocate");
+/* Those of the system return -1 and set errno. */
+#define WRAP_SYSTEM(name, result, parameters, ...)                                                \
+    result __real_##name parameters;                                                              \
+    result __wrap_##name parameters;                                                              \
+    result __wrap_##name parameters                                                               \
+    {                                                                                             \
+        const struct fault *fault = fails(#name);                                                 \
+        if (!fault)                                                                               \
+            return __real_##name(__VA_ARGS__);                                                    \
+        errno = fault->code;                                                                      \
+        return -1;                                                                                \
+    }
 
-    if (!fault)
-        return __real_fallocate(fd, mode, from, size);
-    errno = fault->code;
-    return -1;
-}
+WRAP_SYSTEM(fallocate, int, (int fd, int mode, off_t offset, off_t size), fd, mode, offset, size)
+WRAP_SYSTEM(rename, int, (const char *from, const char *to), from, to)
+WRAP_SYSTEM(unlink, int, (const char *path), path)
+WRAP_SYSTEM(stat, int, (const char *path, struct stat *file), path, file)
+WRAP_SYSTEM(fstat, int, (int fd, struct stat *file), fd, file)
+WRAP_SYSTEM(pread, ssize_t, (int fd, void *to, size_t size, off_t at), fd, to, size, at)
+WRAP_SYSTEM(pwrite, ssize_t, (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
 
 /* Those that do not return their error. */
 int __real_mdb_txn_commit(MDB_txn *txn);
@@ -120,11 +129,62 @@ int __wrap_mdb_env_info(MDB_env *env, MDB_envinfo *info)
     return rc;
 }
 
+int __real_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context);
+int __wrap_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context);
+int __wrap_mdb_reader_list(MDB_env *env, MDB_msg_func *tell, void *context)
+{
+    char line[64];
+
+    if (!fails("mdb_reader_list"))
+        return __real_mdb_reader_list(env, tell, context);
+    /* slots that a process left which had our pid */
+    tell("    pid     thread     txnid\n", context);
+    for (int i = 0; i < 3; i++) {
+        snprintf(line, sizeof line, "%10d %x 7\n", i == 0 ? 1 : (int)getpid(), i);
+        tell(line, context);
+    }
+    return 0;
+}
+
+size_t __real_mdb_txn_id(MDB_txn *txn);
+size_t __wrap_mdb_txn_id(MDB_txn *txn);
+size_t __wrap_mdb_txn_id(MDB_txn *txn)
+{
+    const struct fault *fault = fails("mdb_txn_id");
+
+    /* of a commit that others have passed by since */
+    return __real_mdb_txn_id(txn) - (fault ? (size_t)fault->code : 0);
+}
+
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
     return fails("calloc") ? NULL : __real_calloc(n, size);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return fails("malloc") ? NULL : __real_malloc(size);
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    const struct fault *fault = strstr(path, "lock.mdb") ? fails("open") : NULL;
+    va_list args;
+
+    if (fault) {
+        errno = fault->code;
+        return -1;
+    }
+    va_start(args, flags);
+    mode_t mode = va_arg(args, mode_t);
+    va_end(args);
+    return __real_open(path, flags, mode);
 }
 
 int __real_fcntl(int fd, int command, ...);
@@ -158,7 +218,7 @@ static int open_home(void **state)
     struct home *home = calloc(1, sizeof *home);
 
     if (!home || fixture_directory((void **)&home->f) ||
-        store_open(home->f->dir, 1 << 20, READERS, false, &home->store))
+        store_open(home->f->dir, 8 << 20, READERS, false, &home->store))
         return -1;
     *state = home;
     return 0;
@@ -236,7 +296,16 @@ static const struct {
     {"mdb_env_create", 0, ENOMEM, JOBTAB_SYSTEM, false},
     {"mdb_env_set_maxdbs", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"mdb_env_set_maxreaders", 0, EINVAL, JOBTAB_SYSTEM, false},
+    {"mdb_env_create", 0, ENOMEM, JOBTAB_SYSTEM, true}, /* of the file that is to be named */
+    {"mdb_env_set_maxdbs", 0, EINVAL, JOBTAB_SYSTEM, true},
     {"mdb_env_set_mapsize", 0, EINVAL, JOBTAB_SYSTEM, true},
+    {"mdb_env_set_mapsize", 1, EINVAL, JOBTAB_SYSTEM, true},
+    {"mdb_env_open", 0, ENOSPC, JOBTAB_SYSTEM, true},
+    {"mdb_txn_begin", 0, ENOMEM, JOBTAB_SYSTEM, true},
+    {"mdb_dbi_open", 1, MDB_MAP_FULL, JOBTAB_FULL, true},
+    {"mdb_txn_commit", 0, EIO, JOBTAB_SYSTEM, true},
+    {"rename", 0, EIO, JOBTAB_SYSTEM, true},
+    {"unlink", 0, EACCES, JOBTAB_SYSTEM, true},
     {"mdb_env_open", 0, MDB_VERSION_MISMATCH, JOBTAB_SCHEMA, false},
     {"mdb_env_open", 0, MDB_INVALID, JOBTAB_DAMAGED, false},
     {"mdb_env_open", 0, MDB_CORRUPTED, JOBTAB_DAMAGED, false},
@@ -247,6 +316,10 @@ static const struct {
     {"mdb_env_open", 0, EACCES, JOBTAB_SYSTEM, false},
     {"mdb_env_get_fd", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"fcntl", 0, EBADF, JOBTAB_SYSTEM, false},
+    {"stat", 0, EACCES, JOBTAB_SYSTEM, true},
+    {"open", 0, EACCES, JOBTAB_SYSTEM, false}, /* the lock file */
+    {"fstat", 0, EIO, JOBTAB_SYSTEM, false},
+    {"fallocate", 0, ENOSPC, JOBTAB_SYSTEM, false},
     {"mdb_reader_check", 0, EINVAL, JOBTAB_SYSTEM, false},
     {"mdb_txn_begin", 0, MDB_READERS_FULL, JOBTAB_SYSTEM, false}, /* to compare numbers */
     {"mdb_env_info", 0, 2, JOBTAB_SYSTEM, false},
@@ -255,10 +328,7 @@ static const struct {
     {"mdb_dbi_open", 0, MDB_DBS_FULL, JOBTAB_SYSTEM, false},
     {"mdb_dbi_open", STORE_DBS - 1, MDB_INCOMPATIBLE, JOBTAB_DAMAGED, false},
     {"mdb_txn_commit", 0, ENOMEM, JOBTAB_SYSTEM, false},
-    {"fallocate", 0, ENOSPC, JOBTAB_SYSTEM, true},
-    {"mdb_txn_begin", 0, MDB_MAP_FULL, JOBTAB_FULL, true}, /* to make databases */
-    {"mdb_dbi_open", 1, MDB_MAP_FULL, JOBTAB_FULL, true},
-    {"mdb_txn_commit", 0, EIO, JOBTAB_SYSTEM, true},
+    {"fallocate", 0, ENOSPC, JOBTAB_SYSTEM, true}, /* the lock file, made by this opener */
 };
 
 static void a_failed_open_says_why_and_the_next_one_succeeds(void **state)
@@ -293,6 +363,115 @@ static void a_failed_open_says_why_and_the_next_one_succeeds(void **state)
         store_close(home->store, false);
         assert_int_equal(fixture_close((void **)&f), 0);
     }
+}
+
+static void count_fault(const char *line, void *context)
+{
+    (void)context;
+    print_error("%s\n", line);
+}
+
+static void a_check_that_commits_pass_by_is_made_again(void **state)
+{
+    struct home *home = *state;
+    struct store_txn *txn;
+    uint64_t faults;
+    bool passed;
+
+    for (int i = 0; i < 3; i++)
+        put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("mdb_txn_id", 1, 2); /* the first call is to compare numbers */
+    assert_ok(store_open(home->f->dir, 0, READERS, true, &home->store));
+    assert_failed();
+    txn = begin_read(home);
+    fail_at("mdb_txn_id", 0, 2);
+    assert_ok(store_check(txn, count_fault, NULL, &faults, &passed));
+    assert_failed();
+    assert_true(passed);
+    assert_ok(store_check(txn, count_fault, NULL, &faults, &passed));
+    assert_false(passed);
+    assert_int_equal(faults, 0);
+    fail_at("calloc", 0, 0);
+    assert_int_equal(store_check(txn, count_fault, NULL, &faults, &passed), JOBTAB_SYSTEM);
+    assert_failed();
+    store_end(txn);
+}
+
+static void slots_of_a_namesake_are_cleared_by_opening_again(void **state)
+{
+    struct home *home = *state;
+
+    put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("mdb_reader_list", 0, 0);
+    assert_ok(store_open(home->f->dir, 0, READERS, true, &home->store));
+    assert_failed();
+    assert_true(has(home, "k"));
+}
+
+static void a_file_system_that_cannot_take_blocks_ahead_is_used_without(void **state)
+{
+    struct home *home = *state;
+
+    put_one(home, "k");
+    store_close(home->store, false);
+    home->store = NULL;
+    fail_at("fallocate", 0, EOPNOTSUPP);
+    assert_ok(store_open(home->f->dir, 0, READERS, false, &home->store));
+    assert_failed();
+    assert_true(has(home, "k"));
+}
+
+/* ------------------------------------------------------------ room, and doubt */
+
+static void the_disk_says_whether_there_is_room(void **state)
+{
+    static const struct {
+        int first, second, returns;
+    } answers[] = {
+        {ENOSPC, ENOSPC, JOBTAB_FULL}, {ENOSPC, EDQUOT, JOBTAB_FULL}, {EIO, EFBIG, JOBTAB_FULL},
+        {EIO, EIO, JOBTAB_SYSTEM},     {ENOSPC, 0, JOBTAB_OK},
+    };
+    struct home *home = *state;
+
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        reopen(home);
+        fail_at("fallocate", 0, answers[i].first);
+        if (answers[i].second)
+            then_fail_at("fallocate", 0, answers[i].second);
+        assert_int_equal(store_reserve(home->store, 100), answers[i].returns);
+        assert_failed();
+    }
+    assert_ok(store_reserve(home->store, 100));
+    assert_ok(store_reserve(home->store, UINT64_C(1) << 40)); /* to the end of the map */
+}
+
+static void a_failed_settlement_can_be_tried_again(void **state)
+{
+    static const struct {
+        const char *call;
+        int after;
+    } failures[] = {{"malloc", 0}, {"malloc", 1},       {"pread", 0},
+                    {"pread", 1},  {"pwrite", 0}, {"mdb_env_sync", 0}};
+    static char large[1500000]; /* more than is read at once */
+    struct home *home = *state;
+
+    put_one(home, "k");
+    struct store_txn *put = begin_write(home);
+    store_put(put, STORE_PAYLOAD, text("large"), (struct slice){large, sizeof large});
+    assert_ok(store_commit(put));
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct store_txn *txn = begin_write(home);
+        fail_at(failures[i].call, failures[i].after, EIO);
+        assert_int_equal(store_settle(txn), JOBTAB_SYSTEM);
+        assert_failed();
+        assert_ok(store_settle(txn));
+        store_end(txn);
+    }
+    assert_true(has(home, "k"));
 }
 
 static void a_place_that_cannot_be_is_refused(void **state)
@@ -586,9 +765,10 @@ static void cursors_go_both_ways_from_anywhere(void **state)
     assert_true(store_seek(at, nothing, &key, &value));
     assert_true(store_delete_next(at, &key, &value));
     assert_int_equal(*(const char *)key.data, 'd');
+    assert_true(store_seek_below(at, nothing, &key, &value));
+    assert_false(store_delete_next(at, &key, &value)); /* the last */
     store_cursor_end(at);
     assert_false(store_delete(txn, STORE_JOBS, text("b")));
-    assert_true(store_delete(txn, STORE_JOBS, text("d")));
     assert_int_equal(store_count(txn, STORE_JOBS), 1);
     assert_ok(store_commit(txn));
 }
@@ -614,6 +794,8 @@ static void dead_readers_that_cannot_be_cleared_are_none(void **state)
     struct home *home = *state;
     uint32_t readers, max;
 
+    store_readers(home->store, &readers, &max);
+    assert_int_equal(readers, 0);
     fail_at("mdb_reader_check", 0, EINVAL);
     assert_int_equal(store_clear_readers(home->store), 0);
     assert_failed();
@@ -690,6 +872,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_home, close_home)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_open_says_why_and_the_next_one_succeeds),
+        TEST(a_check_that_commits_pass_by_is_made_again),
+        TEST(slots_of_a_namesake_are_cleared_by_opening_again),
+        TEST(a_file_system_that_cannot_take_blocks_ahead_is_used_without),
+        TEST(the_disk_says_whether_there_is_room),
+        TEST(a_failed_settlement_can_be_tried_again),
         TEST(a_place_that_cannot_be_is_refused),
         TEST(a_transaction_that_cannot_begin_leaves_the_store_usable),
         TEST(a_grown_map_is_adopted_and_dead_readers_make_room),

@@ -53,8 +53,8 @@ def start():
 def run(request: Run, tasks: BackgroundTasks):
     job_id = str(uuid.uuid4())
     jobs[job_id] = {
-        "job_id": job_id, "status": "pending", "progress": 0, "message": "Waiting...", "result": None,
-        "error": None, "created": time.time(), **request.dict(),
+        "job_id": job_id, "status": "pending", "progress": 0, "message": "Waiting...",
+        "result": None, "error": None, "created": time.time(), **request.dict(),
     }  # fmt: skip
     tasks.add_task(validate, job_id)
     return {"job_id": job_id}

@@ -8,7 +8,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[3] / "conf" / "prices"
 
 
 def validate(source, report):
-    """Check FOLDER/source row by row, telling report(percent, message) how far it is; the verdict."""
+    """The verdict on FOLDER/source, row by row; report(percent, message) is told how far it is."""
     if pathlib.PurePath(source).name != source:
         raise ValueError(f"{source!r} is no name of a file")
     with open(FOLDER / source, newline="") as file:
@@ -21,7 +21,12 @@ def validate(source, report):
             if broken:
                 violations.append({"row": number + 2, "rule": rule})
     verdict = "failed" if violations else "passed"
-    return {"verdict": verdict, "rows": len(rows), "violations": len(violations), "examples": violations[:10]}
+    return {
+        "verdict": verdict,
+        "rows": len(rows),
+        "violations": len(violations),
+        "examples": violations[:10],
+    }
 
 
 def check(row, seen):

@@ -10,6 +10,10 @@
  * library's pool takes from the system at once, beyond which it would be an allocation of its own. */
 #define JOB_ROOM (1016 - ETAG_TEXT)
 
+/* An answer stays in memory until its client has read it, and some never do. One alone may be of any size. */
+#define LARGE_ANSWER (64u << 10)
+#define ANSWERS_MAX  (32u << 20) /* bytes of the large ones of a worker */
+
 static const struct {
     int status;
     const char *reason;
@@ -58,6 +62,31 @@ void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, 
     h2o_add_header(&req->pool, &req->res.headers, name, NULL, value.base, value.len);
 }
 
+/* As long as the request that it answers. */
+struct large {
+    struct http *http;
+    size_t size;
+};
+
+static void large_gone(void *memory)
+{
+    const struct large *large = memory;
+
+    large->http->answering -= large->size;
+}
+
+static bool has_room(struct http *http, h2o_req_t *req, size_t size)
+{
+    if (size < LARGE_ANSWER)
+        return true;
+    if (http->answering > 0 && http->answering + size > ANSWERS_MAX)
+        return false;
+    struct large *large = h2o_mem_alloc_shared(&req->pool, sizeof(*large), large_gone);
+    *large = (struct large){.http = http, .size = size};
+    http->answering += size;
+    return true;
+}
+
 void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
             size_t size)
 {
@@ -65,6 +94,12 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
     bool bodiless = status == 204 || status == 304;
     h2o_iovec_t piece = h2o_iovec_init(body, size);
 
+    if (status == 200 && !has_room(http, req, size)) {
+        struct http_call call = {.http = http, .req = req};
+        req->res.headers.size = 0; /* they told of the other one */
+        problem(&call, 503, NULL, "too much is on its way to clients that do not read it");
+        return;
+    }
     req->res.status = status;
     req->res.reason = answer_reason(status);
     if (!bodiless) {

@@ -27,6 +27,7 @@ struct http {
     char own_host[256];                   /* the last Host that was found to be ours */
     size_t own_host_size;
     size_t changes;                       /* handed to the table thread and not yet answered */
+    size_t answering;                     /* bytes of large answers that are on their way */
     /* The worker is on its way out: every answer closes its connection, and */
     bool draining; /* it is not ready */
     bool refusing; /* changes are refused */
@@ -69,7 +70,8 @@ char *answer_memory(h2o_req_t *req, size_t size);
 /* A header of the answer. The value is copied. */
 void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The whole answer, once. `body` must live as long as the request (answer_memory, or static); 204
+/* The whole answer, once; 503 in the place of a large one while too much is on its way to clients that
+ * do not read it. `body` must live as long as the request (answer_memory, or static); 204
  * and 304 have none, HEAD is sent none. */
 void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
             size_t size);

@@ -6,6 +6,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 #define BODY_ABOVE_LIMIT   (16u << 20)
 #define DESCRIPTORS_BESIDE 64 /* what else a worker has open */
 #define ACCEPT_BATCH       16
+#define INPUTS_MAX         2  /* requests of the largest size: what all may have that are not answered */
+#define INPUT_LOOK         10 /* ms between two looks at that */
 #define PAUSE              100   /* ms without accepting when descriptors are out */
 #define QUIET              10000 /* ms between two warnings of that */
 #define REQUEST_TIMEOUT    30000 /* ms for a request to come in whole; also of an idle connection */
@@ -47,6 +50,7 @@ struct connection {
     h2o_socket_t *sock;
     bool asked; /* at least one request */
     bool shut;
+    bool cut; /* told to go */
 };
 
 struct handler {
@@ -64,6 +68,7 @@ struct server {
     h2o_linklist_t connections;
     size_t n_connections;
     bool accepting, paused;
+    int64_t input_looked;              /* as those below */
     int64_t paused_until, drain_began; /* on the monotonic clock; 0: never */
     char hostname[256];
 };
@@ -217,10 +222,44 @@ void server_refuse(struct server *server)
     server->http.refusing = true;
 }
 
+/* A request is kept until it is whole, and a client decides when that is. Beyond what all may have together
+ * the largest are cut: their clients have sent far more than their share. */
+static void bound_input(struct server *server)
+{
+    const size_t bound = INPUTS_MAX * server->config.max_request_entity_size;
+    struct connection *largest = NULL;
+    size_t sum, most;
+    int64_t now = server_now();
+
+    if (now - server->input_looked < INPUT_LOOK)
+        return;
+    server->input_looked = now;
+    do {
+        sum = most = 0;
+        for (h2o_linklist_t *link = server->connections.next; link != &server->connections;
+             link = link->next) {
+            struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, link);
+            size_t size = connection->cut ? 0 : connection->sock->input->size;
+            if (size > most) {
+                most = size;
+                largest = connection;
+            }
+            sum += size;
+        }
+        if (sum > bound) {
+            largest->cut = true;
+            shutdown(h2o_socket_get_fd(largest->sock), SHUT_RDWR);
+            log_warn("cutting a connection: its request of %zu bytes does not come to an end, and "
+                     "all have %zu", most, sum);
+        }
+    } while (sum > bound);
+}
+
 int server_turn(struct server *server)
 {
     int wait = TURN;
 
+    bound_input(server);
     if (server->http.writer != NULL)
         writer_flush(server->http.writer);
     if (server->paused) {
@@ -328,8 +367,16 @@ static void raise_descriptors(uint32_t connections)
                  (unsigned long long)limit.rlim_cur, connections);
 }
 
+/* Ends the worker when there is none, as the library's own allocations do: JSON that was left out would
+ * be a wrong answer. */
+static void *json_memory(size_t size)
+{
+    return h2o_mem_alloc(size);
+}
+
 static void configure(struct server *server)
 {
+    json_set_alloc_funcs(json_memory, free);
     h2o_config_init(&server->config);
     server->config.server_name = h2o_iovec_init(NULL, 0);
     server->config.http1.req_timeout = REQUEST_TIMEOUT;

@@ -17,6 +17,29 @@ failed=0
 sweep() {
     "$programs/sweep" ${JOBTAB_SEED:+-s "$JOBTAB_SEED"} "$@" || failed=1
 }
+
+# Whole daemons wait more than they work: meanwhile the others go on.
+daemons() {
+    JOBTAB_BUILDDIR=$build JOBTAB_CRASH=$form JOBTAB_TAP=1 PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -q -s -p no:cacheprovider "$here/$1.py" >"$folder/$1" 2>&1 &
+}
+# After wait: TAP, and all that was said when something failed.
+daemons_told() {
+    grep -E '^(ok|not ok) ' "$folder/$1"
+    [ "$2" -eq 0 ] && return
+    sed 's/^/# /' "$folder/$1"
+    failed=1
+}
+if /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
+    daemons test_full
+    full=$!
+    daemons test_errors
+    errors=$!
+else
+    full=
+    echo "ok - whole daemons on such disks # SKIP no pytest (apt-get install python3-pytest)"
+fi
+
 if [ "$form" = long ]; then
     sweep -d "$folder" -w 5000
     sweep -d "$disk" -w 200
@@ -24,7 +47,7 @@ else
     sweep -d "$folder" -w 25
 fi
 
-# Every step that commits, or the judge has missed one.
+# At every step that commits, or the judge has missed one.
 mkdir "$folder/control"
 missed=
 for step in submit report "finish with much" cancel delete; do
@@ -40,11 +63,11 @@ else
     failed=1
 fi
 
-if /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
-    JOBTAB_BUILDDIR=$build JOBTAB_CRASH=$form JOBTAB_TAP=1 PYTHONDONTWRITEBYTECODE=1 \
-        /usr/bin/python3 -m pytest -q -s -p no:cacheprovider "$here" || failed=1
-else
-    echo "ok - whole daemons on such disks # SKIP no pytest (apt-get install python3-pytest)"
+if [ -n "$full" ]; then
+    wait "$full"
+    daemons_told test_full $?
+    wait "$errors"
+    daemons_told test_errors $?
 fi
 
 if [ $failed -eq 0 ]; then

@@ -1,10 +1,10 @@
 /* sweep.c - one of several writers is killed at each point of its work, one point a round.
  *
- *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-s SEED] PART...
+ *   sweep [-d DIR] [-p PLAYERS] [-n POINTS] [-a] [-e STRIDE] PART...
  *
- * The survivors go on from round to round, in processes of their own; each round has a new victim, which is
- * traced to its point and killed (or stopped) there. Then every survivor must be answered in time, and
- * the judge (judge.c) finds the table as the story has it. The parts:
+ * The survivors go on from round to round, in processes of their own; each round has a new victim,
+ * which is traced to its point and killed (or stopped) there. Then every survivor must be answered
+ * in time, and the judge (judge.c) finds the table as the story has it. The parts:
  *
  *   calls   each system call of some writes, before it is made: 1, 2, 3, ... until none is left
  *   returns each of them when it was made, a sleep in it over
@@ -14,192 +14,75 @@
  *   posts   POINTS random instructions after a commit is on disk: until all have their answers
  *   stops   POINTS of all these; the victim is stopped and not killed
  *
- * Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point and the seed), 77 tracing is
- * not permitted here.
+ * The victim submits, claims, reports and finishes; with -a it does all that can be done to a job
+ * and to the table (course.c), and the points are counted by what they were in. With -e it is every
+ * STRIDE-th point alone, from a random one on. A process apart waits for the bell all the time.
+ *
+ * JOBTAB_SEED replays a run. Prints TAP, a part a line. Exit: 0 all held, 1 a fault (with the point
+ * and the seed), 77 tracing is not permitted here.
  */
 #include "stage.h"
+#include "trace.h"
 
-#include <errno.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BOUND      2000  /* ms for a survivor to be answered after the kill */
 #define PATIENCE   20000 /* ms for what is not measured */
-#define PACE_TIME  200   /* ms in which answers are counted, before the first round and after the last */
-#define PACE_LOSS  8     /* how many times fewer they may be at the end: all have long been buried */
-#define JOBS       5     /* of a victim's life: calls for one and for several, small and large */
-#define JOBS_OPEN  1
+#define PACE_TIME  200   /* ms in which answers are counted, at the beginning and at the end */
+#define PACE_LOSS  8     /* so many times fewer they may be at the end: all have long been buried */
+#define MOVES      3     /* of a victim's life: calls for one and for several, small and large */
+#define MOVES_OPEN 1
 #define ENDED      5 /* victims in a row that ended before their point: there is none so late */
 
-struct point {
-    long call;    /* the how manieth system call */
-    bool leading; /* counted from the first one on that writes: who commits leads */
-    bool sync;    /* fdatasync alone counts, and the call behind it, the commit's last, is made */
-    bool made;    /* the call is, and nothing after it */
-    long steps;   /* instructions after it; 0 and not made: before it */
-    bool stop;
-    bool opening;
+/* What happened in a part. */
+struct tally {
+    long rounds, reached; /* the point, before the victim had ended */
+    long syncs;           /* rounds whose victim had begun to sync */
+    long waits;           /* whose victim came to its point while it waited for another */
+    long acts[ACTS];      /* the points, by what they are in */
 };
 
 struct part {
     const char *name, *what;
-    void (*run)(struct part *part);
-    long rounds, reached; /* the point, before the victim had ended */
-    long syncs;           /* rounds whose victim had begun to sync */
+    void (*run)(struct tally *tally);
 };
 
 static struct stage *stage;
-static long points = 100;
+static long points = 100, stride = 1;
+static bool all_verbs;
 static unsigned seed;
 static pid_t pids[PLAYERS_MAX];
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t slowed(int64_t ms)
-{
-    const char *factor = getenv("JOBTAB_TEST_SLOW");
-
-    return factor && atoi(factor) > 1 ? ms * atoi(factor) : ms;
-}
-
-static pid_t start(void (*body)(int number), int number)
-{
-    pid_t pid = fork();
-
-    if (pid < 0) {
-        perror("fork");
-        exit(1);
-    }
-    if (pid)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    srand(seed + (unsigned)getpid());
-    body(number);
-    _exit(0);
-}
-
 static void survive(int number)
 {
-    player_main(stage, number, 0, NULL);
+    srand(seed + (unsigned)number);
+    if (number == VICTIM) /* there is none while it lives: its place */
+        listener_main(stage);
+    player_main(stage, number, all_verbs ? COURSES_SHARED : 2, 0, NULL);
 }
 
 /* ------------------------------------------------------------------ the victim */
 
-static void be_traced(void)
-{
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-        _exit(77);
-    raise(SIGSTOP);
-}
-
 static void open_and_die(int number)
 {
-    be_traced();
-    player_main(stage, number, JOBS_OPEN, NULL);
+    srand(seed + stage->played);
+    trace_me();
+    player_main(stage, number, 1, MOVES_OPEN, NULL);
 }
 
 static void work_and_die(int number)
 {
-    player_main(stage, number, JOBS, be_traced);
-}
-
-/* What became of a victim. */
-enum fate { AT_ITS_POINT, AT_ITS_END, ENDED_BY_OTHERS };
-
-/* Wait for it to stop. False when it is gone; then it has been reaped. Being traced is slow, and looks
- * as being stopped does: on a busy machine the others may end it. */
-static bool stopped(pid_t pid, enum fate *fate)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) != pid)
-        continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        exit(77);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        stage_fault(stage, "the victim was ended by signal %d", WTERMSIG(status));
-    *fate = WIFSIGNALED(status) ? ENDED_BY_OTHERS : AT_ITS_END;
-    return WIFSTOPPED(status);
-}
-
-/* Whoever was killed while it stood still cannot be told to go on, and is yet to be reaped. */
-static bool go_on(pid_t pid, enum __ptrace_request how, enum fate *fate)
-{
-    ptrace(how, pid, NULL, NULL);
-    return stopped(pid, fate);
-}
-
-/* The call that it is about to make. */
-static long call_of(pid_t pid)
-{
-    struct __ptrace_syscall_info info = {0};
-
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 ||
-        info.op != PTRACE_SYSCALL_INFO_ENTRY)
-        return -1;
-    return (long)info.entry.nr;
-}
-
-static bool writes(long call)
-{
-    return call == SYS_pwrite64 || call == SYS_pwritev || call == SYS_writev || call == SYS_write;
-}
-
-static enum fate reach(pid_t pid, const struct point *point, struct part *part)
-{
-    bool synced = false, written = false;
-    enum fate fate;
-
-    if (!stopped(pid, &fate))
-        return fate;
-    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-    for (long calls = 0; calls < point->call;) {
-        if (!go_on(pid, PTRACE_SYSCALL, &fate))
-            return fate;
-        long call = call_of(pid);
-        bool sync = call == SYS_fdatasync;
-        part->syncs += sync && !synced;
-        synced |= sync;
-        written |= writes(call);
-        calls += (!point->sync || sync) && (!point->leading || written);
-        if (calls == point->call && !point->sync && !point->made && point->steps == 0)
-            return AT_ITS_POINT;
-        if (!go_on(pid, PTRACE_SYSCALL, &fate)) /* to its end */
-            return fate;
-    }
-    for (int n = 0; n < 2 && point->sync; n++) /* one more, into it and out of it */
-        if (!go_on(pid, PTRACE_SYSCALL, &fate))
-            return fate;
-    for (long n = 0; n < point->steps; n++)
-        if (!go_on(pid, PTRACE_SINGLESTEP, &fate))
-            return fate;
-    return AT_ITS_POINT;
-}
-
-static void end(pid_t pid)
-{
-    int status;
-
-    kill(pid, SIGKILL);
-    while (waitpid(pid, &status, __WALL) == pid && !WIFSIGNALED(status) && !WIFEXITED(status))
-        continue;
+    srand(seed + stage->played);
+    if (all_verbs)
+        player_main(stage, number, COURSES, COURSES, trace_me);
+    else
+        player_main(stage, number, 1, MOVES, trace_me);
 }
 
 /* --------------------------------------------------------------------- a round */
@@ -208,14 +91,14 @@ static void end(pid_t pid)
 static void await(bool (*holds)(const struct player *player, uint64_t than), const uint64_t *than,
                   int64_t bound, const char *what)
 {
-    int64_t begun = now_ms();
+    int64_t begun = round_clock();
 
-    for (int i = VICTIM + 1; i < stage->players && !stage->faulty; i++)
-        while (!holds(&stage->player[i], than[i]) && !stage->faulty) {
-            if (now_ms() - begun > bound)
-                stage_fault(stage, "player %d was not %s within %lld ms", i, what,
-                            (long long)bound);
-            stage_nap(300);
+    for (int i = VICTIM + 1; i < stage->players && !stage->fault.is; i++)
+        while (!holds(&stage->player[i], than[i]) && !stage->fault.is) {
+            if (round_clock() - begun > bound)
+                fault_note(&stage->fault, "player %d was not %s within %lld ms", i, what,
+                           (long long)bound);
+            round_nap(300);
         }
 }
 
@@ -254,46 +137,54 @@ static void judge_round(void)
     for (int i = 0; i < PLAYERS_MAX; i++)
         rounds[i] = stage->played + 1;
     atomic_fetch_add(&stage->round, 1);
-    await(parked, rounds, slowed(PATIENCE), "at rest");
-    if (stage->faulty)
+    await(parked, rounds, round_slowed(PATIENCE), "at rest");
+    if (stage->fault.is)
         return;
-    pid_t pid = start(ask_judge, 0);
+    pid_t pid = round_start(ask_judge, 0);
     waitpid(pid, &status, 0);
     if (status != 0)
-        stage_fault(stage, "the judge ended with status %#x", (unsigned)status);
+        fault_note(&stage->fault, "the judge ended with status %#x", (unsigned)status);
     clear_stories();
     atomic_store(&stage->played, stage->round);
 }
 
 /* False when the victim ended by itself before its point. */
-static bool play(struct part *part, const struct point *point)
+static bool play(struct tally *tally, const struct point *point)
 {
     uint64_t before[PLAYERS_MAX] = {0};
 
-    pid_t pid = start(point->opening ? open_and_die : work_and_die, VICTIM);
-    enum fate fate = reach(pid, point, part);
+    struct way way;
+
+    stage->player[VICTIM].act = -1;
+    pid_t pid = round_start(point->opening ? open_and_die : work_and_die, VICTIM);
+    enum fate fate = trace_to(pid, point, &way);
     bool reached = fate == AT_ITS_POINT;
-    part->rounds++;
-    part->reached += reached;
+    int act = stage->player[VICTIM].act;
+    if (way.signal)
+        fault_note(&stage->fault, "the victim was ended by signal %d", way.signal);
+    tally->rounds++;
+    tally->reached += reached;
+    tally->syncs += way.synced;
+    tally->waits += reached && way.waits;
+    if (reached && act >= 0)
+        tally->acts[act]++;
     for (int i = 0; i < stage->players; i++)
         before[i] = stage->player[i].answers;
-    if (reached && point->stop) {
-        kill(pid, SIGSTOP);
-        ptrace(PTRACE_DETACH, pid, NULL, NULL);
-    } else if (reached) {
-        end(pid);
-    }
-    await(answered, before, slowed(BOUND), "answered");
     if (reached && point->stop)
-        end(pid);
-    if (!stage->faulty)
+        trace_leave_stopped(pid);
+    else if (reached)
+        trace_end(pid);
+    await(answered, before, round_slowed(BOUND), "answered");
+    if (reached && point->stop)
+        trace_end(pid);
+    if (!stage->fault.is)
         judge_round();
-    if (stage->faulty)
+    if (stage->fault.is)
         printf("# %s; the victim was %s at %s %ld%s%s%s and %ld instructions, seed %u, round %ld\n",
-               stage->words, point->stop ? "stopped" : "killed", point->sync ? "sync" : "call",
-               point->call, point->leading ? " of its lead" : "", point->made ? ", made," : "",
-               point->opening ? " from its opening on" : "", point->steps, seed,
-               part->rounds);
+               stage->fault.words, point->stop ? "stopped" : "killed",
+               point->sync ? "sync" : "call", point->call, point->leading ? " of its lead" : "",
+               point->made ? ", made," : "", point->opening ? " from its opening on" : "",
+               point->steps, seed, tally->rounds);
     return fate != AT_ITS_END;
 }
 
@@ -311,40 +202,40 @@ static long dice_steps(int bits)
 }
 
 /* The first call, the second, ... until a victim gets to its end. */
-static void run_all(struct part *part, struct point point)
+static void run_all(struct tally *tally, struct point point)
 {
-    do
-        point.call++;
-    while (!stage->faulty && play(part, &point));
+    point.call = 1 + dice(stride);
+    while (!stage->fault.is && play(tally, &point))
+        point.call += stride;
 }
 
-/* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not get
- * to their point. */
-static void run_leads(struct part *part)
+/* Not every victim comes to lead, or leads as often: the end is reached when many in a row did not
+ * get to their point. */
+static void run_leads(struct tally *tally)
 {
     struct point point = {.leading = true};
     int ended = 0;
 
-    for (long n = 2; !stage->faulty && ended < ENDED; n++) {
+    for (long n = 2 + dice(stride); !stage->fault.is && ended < ENDED; n += stride) {
         point.call = n / 2;
         point.made = n % 2;
-        ended = play(part, &point) ? 0 : ended + 1;
+        ended = play(tally, &point) ? 0 : ended + 1;
     }
 }
 
-static void run_calls(struct part *part)
+static void run_calls(struct tally *tally)
 {
-    run_all(part, (struct point){.made = false});
+    run_all(tally, (struct point){.made = false});
 }
 
-static void run_returns(struct part *part)
+static void run_returns(struct tally *tally)
 {
-    run_all(part, (struct point){.made = true});
+    run_all(tally, (struct point){.made = true});
 }
 
-static void run_open(struct part *part)
+static void run_open(struct tally *tally)
 {
-    run_all(part, (struct point){.opening = true});
+    run_all(tally, (struct point){.opening = true});
 }
 
 static struct point random_point(void)
@@ -357,67 +248,56 @@ static struct point random_post(void)
     return (struct point){.call = 1 + dice(4), .sync = true, .steps = 1 + dice(6000)};
 }
 
-static void run_steps(struct part *part)
+static void run_steps(struct tally *tally)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_point();
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static void run_posts(struct part *part)
+static void run_posts(struct tally *tally)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = random_post();
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static void run_stops(struct part *part)
+static void run_stops(struct tally *tally)
 {
-    for (long n = 0; !stage->faulty && n < points; n++) {
+    for (long n = 0; !stage->fault.is && n < points; n++) {
         struct point point = n % 2 ? random_post() : random_point();
         point.stop = true;
-        play(part, &point);
+        play(tally, &point);
     }
 }
 
-static struct part parts[] = {
-    {"calls", "a writer killed at each of its system calls", run_calls, 0, 0, 0},
-    {"returns", "a writer killed as each of its system calls returns", run_returns, 0, 0, 0},
-    {"leads", "a leader killed at each of its system calls and as it returns", run_leads, 0, 0, 0},
-    {"open", "a writer killed at each system call of its opening", run_open, 0, 0, 0},
-    {"steps", "a writer killed at random instructions", run_steps, 0, 0, 0},
-    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts, 0, 0, 0},
-    {"stops", "a writer stopped wherever it is", run_stops, 0, 0, 0},
+static const struct part parts[] = {
+    {"calls", "a writer killed at each of its system calls", run_calls},
+    {"returns", "a writer killed as each of its system calls returns", run_returns},
+    {"leads", "a leader killed at each of its system calls and as it returns", run_leads},
+    {"open", "a writer killed at each system call of its opening", run_open},
+    {"steps", "a writer killed at random instructions", run_steps},
+    {"posts", "a writer killed when its commit is on disk, before all are answered", run_posts},
+    {"stops", "a writer stopped wherever it is", run_stops},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 
 /* ------------------------------------------------------------------------ main */
 
-static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void set_stage(const char *folder, int players)
 {
     if (stage)
         munmap(stage, sizeof *stage);
-    stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (stage == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
+    stage = round_share(sizeof *stage);
     stage->players = players;
     snprintf(stage->dir, sizeof stage->dir, "%.200s/jobtab-sweep-XXXXXX", folder);
     if (!mkdtemp(stage->dir)) {
         perror(stage->dir);
         exit(1);
     }
+    snprintf(stage->backup, sizeof stage->backup, "%s/copy", stage->dir);
 }
 
 /* Answers of all survivors in PACE_TIME. */
@@ -427,44 +307,67 @@ static uint64_t pace(void)
 
     for (int i = VICTIM + 1; i < stage->players; i++)
         answers -= stage->player[i].answers;
-    stage_nap(PACE_TIME * 1000);
+    round_nap(PACE_TIME * 1000);
     for (int i = VICTIM + 1; i < stage->players; i++)
         answers += stage->player[i].answers;
     return answers;
 }
 
-/* A table and survivors of its own. True when all held. */
-static bool run_part(struct part *part, const char *folder, int players)
+/* With all verbs, each has to have had its points. */
+static void tell_acts(const struct tally *tally)
 {
-    int64_t begun = now_ms();
+    printf("# seed %u, points in", seed);
+    for (int act = 0; act < ACTS; act++)
+        if (tally->acts[act])
+            printf("%s%s %ld", act ? ", " : " ", act_names[act], tally->acts[act]);
+    printf("\n");
+}
+
+static const char *missing_act(const struct tally *tally)
+{
+    for (int act = 0; act < ACTS; act++)
+        if (!tally->acts[act])
+            return act_names[act];
+    return NULL;
+}
+
+/* A table and survivors of its own. True when all held. */
+static bool run_part(const struct part *part, const char *folder, int players)
+{
+    int64_t begun = round_clock();
+    struct tally tally = {.rounds = 0};
     const uint64_t none[PLAYERS_MAX] = {0};
 
     set_stage(folder, players);
-    for (int i = VICTIM + 1; i < players; i++)
-        pids[i] = start(survive, i);
-    await(answered, none, slowed(PATIENCE), "answered at the start");
+    for (int i = 0; i < players; i++)
+        pids[i] = round_start(survive, i);
+    await(answered, none, round_slowed(PATIENCE), "answered at the start");
     uint64_t before = pace();
     judge_round();
-    part->run(part);
-    uint64_t after = stage->faulty ? before : pace();
+    part->run(&tally);
+    uint64_t after = stage->fault.is ? before : pace();
     if (after < before / PACE_LOSS)
-        stage_fault(stage, "%llu answers in %d ms at the start, %llu at the end",
-                    (unsigned long long)before, PACE_TIME, (unsigned long long)after);
-    for (int i = VICTIM + 1; i < players; i++)
-        end(pids[i]);
-    if (!stage->faulty && (part->reached == 0 || part->syncs == 0))
-        stage_fault(stage, "no victim came to its point, or none ever led a commit");
-    if (stage->faulty)
-        printf("# %s\n", stage->words);
-    printf("%s - %s: %ld rounds, %ld at their point, %ld had synced (%d writers, %.1f s)\n",
-           stage->faulty ? "not ok" : "ok", part->what, part->rounds, part->reached, part->syncs,
-           players, (double)(now_ms() - begun) / 1000);
-    if (!stage->faulty)
-        nftw(stage->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    return !stage->faulty;
+        fault_note(&stage->fault, "%llu answers in %d ms at the start, %llu at the end",
+                   (unsigned long long)before, PACE_TIME, (unsigned long long)after);
+    for (int i = 0; i < players; i++)
+        trace_end(pids[i]);
+    if (!stage->fault.is && (tally.reached == 0 || tally.syncs == 0))
+        fault_note(&stage->fault, "no victim came to its point, or none ever led a commit");
+    if (all_verbs && stride == 1 && !stage->fault.is && missing_act(&tally))
+        fault_note(&stage->fault, "nobody was killed in a %s", missing_act(&tally));
+    if (stage->fault.is)
+        printf("# %s\n", stage->fault.words);
+    printf("%s - %s: %ld rounds, %ld at their point, %ld of them waiting, %ld had synced "
+           "(%d writers, %.1f s)\n",
+           stage->fault.is ? "not ok" : "ok", part->what, tally.rounds, tally.reached, tally.waits,
+           tally.syncs, players, (double)(round_clock() - begun) / 1000);
+    tell_acts(&tally);
+    if (!stage->fault.is)
+        round_remove(stage->dir);
+    return !stage->fault.is;
 }
 
-static struct part *part_of(const char *name)
+static const struct part *part_of(const char *name)
 {
     for (size_t i = 0; i < PARTS; i++)
         if (strcmp(parts[i].name, name) == 0)
@@ -476,20 +379,22 @@ static struct part *part_of(const char *name)
 int main(int argc, char **argv)
 {
     const char *folder = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    const char *replayed = getenv("JOBTAB_SEED");
     int option, players = 5;
     bool held = true;
 
-    seed = (unsigned)time(NULL);
-    while ((option = getopt(argc, argv, "d:p:n:s:")) != -1) {
+    seed = replayed ? (unsigned)strtoul(replayed, NULL, 10) : (unsigned)time(NULL);
+    while ((option = getopt(argc, argv, "d:p:n:ae:")) != -1) {
         switch (option) {
         case 'd': folder = optarg; break;
         case 'p': players = atoi(optarg); break;
         case 'n': points = atol(optarg); break;
-        case 's': seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'a': all_verbs = true; break;
+        case 'e': stride = atol(optarg); break;
         default: return 2;
         }
     }
-    if (players < 2 || players > PLAYERS_MAX || points < 1)
+    if (players < 2 || players > PLAYERS_MAX || points < 1 || stride < 1)
         return 2;
     srand(seed);
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -1,6 +1,7 @@
 # tests/crash/limit/local.mk - included by tests/crash/local.mk
 
-EXTRA_DIST += tests/crash/limit/limit.sh
+EXTRA_DIST += tests/crash/limit/limit.sh tests/crash/limit/nomem.py tests/crash/limit/clients.py \
+	tests/crash/limit/test_group.py tests/crash/limit/test_memory.py tests/crash/limit/test_network.py
 crash_helpers += tests/crash/limit/memory tests/crash/limit/memory-mutant
 
 memory_sources = tests/crash/limit/memory.c tests/crash/limit/calls.c tests/crash/limit/share.c \

@@ -57,29 +57,26 @@ static void be_sharer(const char *dir, int number, _Atomic int *done)
     _exit(code);
 }
 
-/* The victims are those of this process: one call after the other, each with an allocation that fails, in
- * a table that others write to all the time. */
-bool run_shared(struct stage *stage, long rounds)
+/* The first allocation of a call that leads is that of its transaction. */
+static void refuse(long round)
 {
-    static const char *const codes[] = {"", "a fault of its own", "an answer for another's request",
-                                        "an error", "an acknowledged job that is lost"};
-    _Atomic int *done = mmap(NULL, sizeof *done, PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int8_t *refused = calloc((size_t)rounds, 1);
-    pid_t pids[NEIGHBORS];
+    long at = round % 2 ? 1 : 1 + round / 2 % DEPTH;
+
+    nomem_arm(at, (int)(round / 4 % 2));
+}
+
+/* One call after the other, each with an allocation that fails. How many failed; which, into `refused`. */
+static long call_all(struct stage *stage, bool *refused, long rounds)
+{
     long failures = 0;
     bool repeated;
     char key[64];
 
-    fault[0] = '\0';
-    for (int i = 0; i < NEIGHBORS; i++)
-        if ((pids[i] = fork()) == 0)
-            be_sharer(stage->copy, i, done);
     for (long i = 0; i < rounds && !fault[0]; i++) {
         if (!stage->table)
             need(jobtab_open(stage->copy, NULL, &stage->table), "open");
         snprintf(key, sizeof key, "victim-%ld", i);
-        nomem_arm(1 + i % DEPTH, (int)(i / DEPTH % 2));
+        refuse(i);
         int rc = submit_key(stage->table, key, &repeated);
         nomem_disarm();
         refused[i] = rc != JOBTAB_OK;
@@ -93,30 +90,62 @@ bool run_shared(struct stage *stage, long rounds)
             stage->table = NULL;
         }
     }
-    usleep(QUIET * 1000);
-    *done = 1;
-    for (int i = 0; i < NEIGHBORS; i++) {
-        int status;
-        waitpid(pids[i], &status, 0);
-        if (status)
-            note("a neighbour had %s", WIFEXITED(status) && WEXITSTATUS(status) < 5
-                                           ? codes[WEXITSTATUS(status)]
-                                           : "an end that it did not choose");
-    }
+    return failures;
+}
+
+/* What each call was told is so. */
+static void judge(struct stage *stage, const bool *refused, long rounds)
+{
+    bool repeated;
+    char key[64];
+
     if (!stage->table)
         need(jobtab_open(stage->copy, NULL, &stage->table), "open");
     for (long i = 0; i < rounds && !fault[0]; i++) {
         snprintf(key, sizeof key, "victim-%ld", i);
         need(submit_key(stage->table, key, &repeated), "submit");
         if (repeated == refused[i])
-            note("victim %ld: %s", i,
+            note("call %ld: %s", i,
                  repeated ? "it was told that nothing was done, and it was done" : "its job is lost");
     }
     need(make_verify(stage), "verify");
     jobtab_close(stage->table);
     stage->table = NULL;
+}
+
+static void await_neighbors(const pid_t pids[NEIGHBORS])
+{
+    static const char *const ends[] = {"", "an error outside of its calls",
+                                       "an answer for another's request", "an error",
+                                       "an acknowledged job that is lost"};
+    const int n = sizeof ends / sizeof ends[0];
+    int status;
+
+    for (int i = 0; i < NEIGHBORS; i++)
+        if (waitpid(pids[i], &status, 0) == pids[i] && status)
+            note("a neighbour had %s", WIFEXITED(status) && WEXITSTATUS(status) < n
+                                           ? ends[WEXITSTATUS(status)]
+                                           : "an end that it did not choose");
+}
+
+bool run_shared(struct stage *stage, long rounds)
+{
+    _Atomic int *done = mmap(NULL, sizeof *done, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    bool *refused = calloc((size_t)rounds, sizeof *refused);
+    pid_t pids[NEIGHBORS];
+
+    fault[0] = '\0';
+    for (int i = 0; i < NEIGHBORS; i++)
+        if ((pids[i] = fork()) == 0)
+            be_sharer(stage->copy, i, done);
+    long failures = call_all(stage, refused, rounds);
+    usleep(QUIET * 1000);
+    *done = 1;
+    await_neighbors(pids);
+    judge(stage, refused, rounds);
     clear(stage->copy);
-    if (!fault[0] && !failures)
+    if (!failures)
         note("no call failed");
     if (fault[0])
         printf("# %s\n", fault);

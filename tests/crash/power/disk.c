@@ -1,10 +1,10 @@
 /* disk.c - what a disk may hold when the power fails. See power.h.
  *
- * What a sync had reached when it ended is there. Of everything else the system writes what it likes
- * when it likes: each block as it was after some number of its writes, the last or any earlier one. A
- * block is a page, as the system writes them, or a sector, as a disk tears them. The file's size
- * follows what was written of it, and may be ahead of that: then zeros stand there, or what another
- * file had left.
+ * What a sync had reached when it ended is there. Of everything else the system writes what it
+ * likes when it likes: each block as it was after some number of its writes, the last or any
+ * earlier one. A block is a page, as the system writes them, or a sector, as a disk tears them. The
+ * file's size follows what was written of it, and may be ahead of that: then zeros stand there, or
+ * what another file had left.
  *
  * The file's name is there for certain once its folder was synced.
  */
@@ -16,17 +16,6 @@
 
 #define SECTORS (FILE_MAX / SECTOR)
 #define RUBBISH 0xa5
-
-static void *room(size_t n, size_t size)
-{
-    void *at = calloc(n, size);
-
-    if (!at) {
-        perror("calloc");
-        exit(1);
-    }
-    return at;
-}
 
 void disk_begin(struct disk *disk, const struct story *story)
 {
@@ -72,7 +61,8 @@ static void lay(const struct disk *disk, uint32_t index, uint64_t begin, uint64_
 
 /* ---------------------------------------------------------------------- instants */
 
-/* It is on the disk, and with it what its sectors had from earlier writes: they are written whole. */
+/* It is on the disk, and with it what its sectors had from earlier writes: they are written
+ * whole. */
 static void settle(struct disk *disk, uint32_t index)
 {
     const struct io *write = &disk->story->writes[index];
@@ -195,7 +185,7 @@ static void lay_one(const struct disk *disk, uint32_t index, uint64_t number, ui
 
 void disk_choose(const struct disk *disk, uint32_t block, unsigned *seed, struct image *image)
 {
-    static const unsigned shares[] = {5, 25, 50, 75, 95}; /* percent of blocks that are up to date */
+    static const unsigned shares[] = {5, 25, 50, 75, 95}; /* percent of blocks up to date */
     unsigned share = shares[dice(seed, 5)];
     uint64_t blocks = (disk->size + block - 1) / block;
 

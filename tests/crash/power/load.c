@@ -1,11 +1,11 @@
 /* load.c - a client of the table that is recorded: all verbs, all sizes, and what it was told.
  *
- * Born:  forked by power.c, opens the table as any process does.
- * Loop:  one action after another, as the dice say; now and then it closes the table and opens it anew.
- * Ends:  when the log is long enough, or somebody noted a fault.
+ * Born:  forked by power.c, opens the table as any process does. Loop:  one action after another,
+ * as the dice say; now and then it closes the table and opens it anew. Ends:  when the log is long
+ * enough, or somebody noted a fault.
  *
- * What is in a job follows from its id, or from the seed that its submit logged, so that the story can
- * tell every byte of it.
+ * What is in a job follows from its id, or from the seed that its submit logged, so that the story
+ * can tell every byte of it.
  */
 #include "power.h"
 
@@ -45,7 +45,7 @@ struct jobtab_options load_options(void)
 {
     return (struct jobtab_options){.map_size = FILE_MAX / 2,
                                    .max_jobs = 40,
-                                   .retention = 200,
+                                   .retention = 1000,
                                    .log_max = LOG_MAX,
                                    .max_readers = 64};
 }
@@ -121,7 +121,8 @@ static void note(struct client *c, uint64_t asked, int verb, int result, uint64_
     if (n >= TOLD_MAX)
         leave(c, "so many answers", JOBTAB_FULL, "");
     struct told *told = &c->log->told[n];
-    *told = (struct told){.asked = asked, .verb = verb, .result = result, .seed = seed, .job = *job};
+    *told = (struct told){
+        .asked = asked, .verb = verb, .result = result, .seed = seed, .job = *job};
     told->answered = log_instant(c->log);
 }
 
@@ -152,7 +153,7 @@ static void ask(struct client *c, struct jobtab_op *ops, struct jobtab_job *jobs
         if (!expected(result))
             leave(c, "an operation", result, ops[i].why);
         if (result == JOBTAB_OK || result == JOBTAB_STOP)
-            note(c, asked, ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
+            note(c, asked, (int)ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
                  &jobs[i]);
     }
 }
@@ -406,7 +407,7 @@ static const struct {
 } actions[] = {
     {submit, 14}, {submit_many, 2}, {claim, 14},           {report, 10},
     {renew, 3},   {append_log, 6},  {finish, 10},          {finish_and_claim, 4},
-    {release, 2}, {meddle, 8},      {look, 6},             {sweep, 3},
+    {release, 2}, {meddle, 12},      {look, 6},             {sweep, 3},
     {reopen, 1},
 };
 

@@ -3,11 +3,11 @@
  *   power -d FOLDER [-n IMAGES] [-r RECORDINGS] [-c CLIENTS] [-j WORKERS] [-s SEED]
  *         [-m FAULT] [-b pwrite|writev|fsync]
  *
- * FOLDER is best in memory. -m: the recorded clients have that fault (mutant.h); -b: the recorder does not
- * see that call. Both are controls, and end with 1.
+ * FOLDER is best in memory. -m: the recorded clients have that fault (mutant.h); -b: the recorder
+ * does not see that call. Both are controls, and end with 1.
  *
- * The first process opens no table. It forks the clients, then a teller, who reads the log and forks those
- * that try the images: a library that falls over an image takes one of them with it.
+ * The first process opens no table. It forks the clients, then a teller, who reads the log and
+ * forks those that try the images: a library that falls over an image takes one of them with it.
  *
  * Prints TAP. Exit: 0 all held, 1 a fault, with the image kept.
  */
@@ -35,7 +35,7 @@
 /* What the processes tell each other, for all recordings. */
 struct tally {
     _Atomic unsigned long images, prefixes, choices, others, instants, commits, answers;
-    _Atomic unsigned long writes, bytes;
+    _Atomic unsigned long writes, bytes, verbs[READ_VERB + 1];
     char trying[WORKERS_MAX][256]; /* the image of each worker */
 };
 
@@ -196,7 +196,8 @@ static unsigned long weight_of(const struct disk *disk)
         const struct io *write = &disk->story->writes[disk->open[i]];
         sectors += (write->at % SECTOR + write->size + SECTOR - 1) / SECTOR;
     }
-    return sectors > 1 ? sectors : 0; /* of one, as a commit's last write is, prefixes are all there is */
+    /* Of one, as a commit's last write is, prefixes are all there is. */
+    return sectors > 1 ? sectors : 0;
 }
 
 static struct plan make_plan(const struct story *story)
@@ -317,6 +318,8 @@ static void tell(const struct leavings *leavings)
     tally->answers += story.n_needs;
     tally->writes += story.n_writes;
     tally->bytes += log_of_all->n_bytes;
+    for (uint32_t i = 0; i < log_of_all->n_told; i++)
+        tally->verbs[log_of_all->told[i].verb]++;
     if (!log_of_all->faulty)
         try_all(&story, leavings);
     _exit(0);
@@ -361,6 +364,19 @@ static enum blind blind_of(const char *call)
     exit(2);
 }
 
+/* A run in which some verb was never done would tell nothing of it. */
+static const char *find_undone(void)
+{
+    static char words[64];
+
+    for (int verb = 0; verb <= READ_VERB; verb++)
+        if (!tally->verbs[verb]) {
+            snprintf(words, sizeof words, "verb %d was not done by anybody", verb);
+            return words;
+        }
+    return NULL;
+}
+
 static bool parse(int argc, char **argv)
 {
     int option;
@@ -399,16 +415,20 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &begun);
     for (unsigned i = 0; i < options.recordings && !fault; i++)
         fault = run(i);
+    if (!fault)
+        fault = find_undone();
     clock_gettime(CLOCK_MONOTONIC, &ended);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r");
-    printf("# %u recordings, seed %u: %lu writes of %lu bytes, %lu commits, %lu answers, "
-           "%lu instants\n", (unsigned)options.recordings, options.seed, tally->writes, tally->bytes,
-           tally->commits, tally->answers, tally->instants);
+    printf("# %lu recordings, seed %u: %lu writes of %lu bytes, %lu commits, %lu answers, "
+           "%lu instants\n",
+           options.recordings, options.seed, tally->writes, tally->bytes, tally->commits,
+           tally->answers, tally->instants);
     if (fault)
         printf("# %s; all is kept in %s\n", fault, root);
-    printf("%s - whatever a disk may hold when the power fails has all that was answered: %lu images "
-           "(%lu prefixes, %lu choices; %lu read by mdb_stat and mdb_copy, too), %.1f s\n",
+    printf("%s - whatever a disk may hold when the power fails has all that was answered: "
+           "%lu images (%lu prefixes, %lu choices; %lu read by mdb_stat and mdb_copy, too), "
+           "%.1f s\n",
            fault ? "not ok" : "ok", tally->images, tally->prefixes, tally->choices, tally->others,
            (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9);
     if (!fault)

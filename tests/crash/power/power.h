@@ -1,15 +1,16 @@
 /* power.h - what a disk may hold after the power failed, and what must be in it all the same.
  *
- *   record   clients work on a table (load.c); what they write to its file is logged (record.c), and
- *            what they were told, too, all on one clock.
- *   story    the log read back: the table after each commit, and the commit that every answer
- *            needs (story.c). Every answer is held against it.
+ *   record   clients work on a table (load.c); what they write to its file is logged (record.c),
+ *            and what they were told, too, all on one clock.
+ *   story    the log read back (order.c): the table after each commit, and the commit that every
+ *            answer needs (story.c). Every answer is held against it. From there on a number
+ *            stands for a table (digest.c).
  *   disk     of each instant at which the power can fail: all prefixes of what was written, and
  *            random choices among the blocks that no sync had reached (disk.c).
  *   trial    one such image is opened as after a boot, verified, compared, written to (trial.c).
  *
- * The recording processes believe in another boot id than the machine's: whoever opens an image comes
- * after a boot.
+ * The recording processes believe in another boot id than the machine's: whoever opens an image
+ * comes after a boot.
  */
 #ifndef POWER_H
 #define POWER_H
@@ -17,6 +18,8 @@
 #include "jobtab.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 #define CLIENTS_MAX 16
@@ -80,11 +83,29 @@ static inline uint64_t log_instant(struct log *log)
     return atomic_fetch_add(&log->clock, 1) + 1;
 }
 
+/* Zeroed memory for n + 1, or the program ends. */
+static inline void *room(size_t n, size_t size)
+{
+    void *at = calloc(n + 1, size);
+
+    if (!at) {
+        perror("calloc");
+        exit(1);
+    }
+    return at;
+}
+
+/* For qsort. */
+static inline int compare(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 /* Keep the first fault. */
 void log_fault(struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A call that the recorder is not to see. Controls: without a write the log does not make the file, and
- * without the syncs of folders the file's name may be gone. */
+/* A call that the recorder is not to see. Controls: without a write the log does not make the file,
+ * and without the syncs of folders the file's name may be gone. */
 enum blind { SEES_ALL, BLIND_PWRITE, BLIND_WRITEV, BLIND_FSYNC };
 
 /* From here on this process logs what it writes to the table in `dir`, an absolute path. */
@@ -125,9 +146,11 @@ struct story {
     uint64_t named, name_durable; /* instants; 0: never. See disk.c */
 };
 
-/* The writes and the syncs of the log, in order. */
+/* The writes and the syncs of the log, in order; then the instants of the file's name. */
 void story_sort(struct story *story);
-/* Read the log back, with the table at each commit made in the folder `dir`. Faults go to the log. */
+void story_names(struct story *story);
+/* Read the log back, with the table at each commit made in the folder `dir`. Faults go to the
+ * log. */
 void story_make(struct story *story, struct log *log, const char *dir);
 void story_free(struct story *story);
 /* The commit that must be there when the power fails at that instant; 0: none. */
@@ -167,7 +190,8 @@ struct image {
 };
 
 /* The power fails just before a sync ends, when most is at stake: all that was written and that no
- * earlier sync has reached, the open writes, may be there or not; and every answer until then counts. */
+ * earlier sync has reached, the open writes, may be there or not; and every answer until then
+ * counts. */
 struct disk {
     const struct story *story;
     struct image durable;

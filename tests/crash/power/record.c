@@ -1,8 +1,8 @@
 /* record.c - log what this process writes to the table's file.
  *
- * These functions stand before libc's of the same name: the program's own come first where a library
- * (LMDB) looks for them, so that nothing needs to be preloaded. They do what libc's do. A sync takes
- * some time here, as on a disk, also where the file is in memory: others come meanwhile.
+ * These functions stand before libc's of the same name: the program's own come first where a
+ * library (LMDB) looks for them, so that nothing needs to be preloaded. They do what libc's do. A
+ * sync takes some time here, as on a disk, also where the file is in memory: others come meanwhile.
  *
  * What is not known here (a writable map of the file, a shrinking one) ends the recording.
  */
@@ -102,7 +102,8 @@ static bool of_table(int fd)
     return log && fd >= 0 && fd < DESCRIPTORS && descriptors[fd].table;
 }
 
-/* Not one of LMDB's lock files, which are written by way of a map and worth nothing after a boot. */
+/* Not one of LMDB's lock files, which are written by way of a map and worth nothing after a
+ * boot. */
 static bool is_table(const char *path)
 {
     size_t n = strlen(folder), length = strlen(path);

@@ -1,9 +1,9 @@
 /* story.c - the log read back: the table after each commit, and what every answer needs.
  *
- * Each commit is looked at once, with nothing lost, and every answer is held against it: a job is as
- * the answer of its version said, its parts are what was given, a change that was answered is there,
- * what is gone was deleted or had ended. After that a number stands for all of it: the digest of a
- * table tells which commit it is, and an answer tells which commit must be there.
+ * Each commit is looked at once, with nothing lost, and every answer is held against it: a job is
+ * as the answer of its version said, its parts are what was given, a change that was answered is
+ * there, what is gone was deleted or had ended. After that a number stands for all of it: the
+ * digest of a table tells which commit it is, and an answer tells which commit must be there.
  */
 #include "power.h"
 
@@ -34,99 +34,13 @@ struct reading {
     uint32_t commit;
 };
 
-static void *room(size_t n, size_t size)
-{
-    void *at = calloc(n + 1, size);
-
-    if (!at) {
-        perror("calloc");
-        exit(1);
-    }
-    return at;
-}
-
-static int compare(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-/* --------------------------------------------------------------------- digests */
-
-static uint64_t mix(uint64_t state, const char *bytes, size_t size)
-{
-    uint64_t word;
-
-    state ^= size;
-    for (; size >= sizeof word; bytes += sizeof word, size -= sizeof word) {
-        memcpy(&word, bytes, sizeof word);
-        state = (state ^ word) * UINT64_C(0x9fb21c651e98df25);
-        state ^= state >> 32;
-    }
-    word = 0;
-    memcpy(&word, bytes, size);
-    state = (state ^ word) * UINT64_C(0x9fb21c651e98df25);
-    return state ^ state >> 29;
-}
-
-static int read_parts(struct jobtab *table, const struct jobtab_job *job, char *parts[3],
-                      size_t sizes[3])
-{
-    static const enum jobtab_part which[3] = {JOBTAB_PARAMS, JOBTAB_RESULT, JOBTAB_LOGTEXT};
-    const uint64_t size[3] = {job->params_size, job->result_size, job->log_end - job->log_begin};
-    int rc = JOBTAB_OK;
-
-    for (int i = 0; i < 3 && !rc; i++) {
-        uint64_t offset = i == 2 ? job->log_begin : 0;
-        if (size[i])
-            rc = jobtab_read(table, &job->id, which[i], &offset, SIZE_MAX, &parts[i], &sizes[i]);
-    }
-    return rc;
-}
-
-static int digest_job(struct jobtab *table, const struct jobtab_job *job, uint64_t *digest,
-                      look_fn *look, void *context)
-{
-    char *parts[3] = {NULL, NULL, NULL}, json[4096];
-    size_t sizes[3] = {0, 0, 0};
-
-    int rc = read_parts(table, job, parts, sizes);
-    if (!rc) {
-        size_t n = jobtab_job_json(job, NULL, NULL, json, sizeof json);
-        *digest = mix(*digest, json, n < sizeof json ? n : sizeof json - 1);
-        for (int i = 0; i < 3; i++)
-            *digest = mix(*digest, parts[i] ? parts[i] : "", sizes[i]);
-        if (look)
-            look(job, (const char **)parts, sizes, context);
-    }
-    for (int i = 0; i < 3; i++)
-        free(parts[i]);
-    return rc;
-}
-
-int story_digest(struct jobtab *table, uint64_t *digest, look_fn *look, void *context)
-{
-    static struct jobtab_job jobs[64];
-    struct jobtab_filter filter = {.oldest_first = true};
-    bool more = true;
-
-    *digest = 0;
-    int rc = jobtab_hold(table);
-    while (more && !rc) {
-        size_t n = sizeof jobs / sizeof jobs[0];
-        rc = jobtab_list(table, &filter, jobs, &n, &filter.after, &more);
-        filter.after_set = true;
-        for (size_t i = 0; i < n && !rc; i++)
-            rc = digest_job(table, &jobs[i], digest, look, context);
-    }
-    jobtab_rest(table);
-    return rc;
-}
-
 /* --------------------------------------------------------- what was told, in order */
 
 static int by_version(const void *a, const void *b)
 {
-    return compare((*(struct told *const *)a)->job.version, (*(struct told *const *)b)->job.version);
+    const struct told *x = *(struct told *const *)a, *y = *(struct told *const *)b;
+
+    return compare(x->job.version, y->job.version);
 }
 
 static int by_job(const void *a, const void *b)
@@ -135,16 +49,6 @@ static int by_job(const void *a, const void *b)
     int order = memcmp(&x->job.id, &y->job.id, sizeof x->job.id);
 
     return order ? order : compare(x->job.version, y->job.version);
-}
-
-static int by_begin(const void *a, const void *b)
-{
-    return compare(((const struct io *)a)->begun, ((const struct io *)b)->begun);
-}
-
-static int by_end(const void *a, const void *b)
-{
-    return compare(((const struct io *)a)->ended, ((const struct io *)b)->ended);
 }
 
 static void sort_told(struct reading *reading)
@@ -247,7 +151,8 @@ static bool is_log(const char *part, size_t size, uint64_t seed, uint64_t at)
 }
 
 /* The seed that its submit logged. */
-static bool params_seed(const struct reading *reading, const struct told *newest_told, uint64_t *seed)
+static bool params_seed(const struct reading *reading, const struct told *newest_told,
+                        uint64_t *seed)
 {
     struct told *const *at = reading->of_job;
     const struct jobtab_id *id = &newest_told->job.id;
@@ -300,7 +205,8 @@ static int by_id(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct jobtab_id));
 }
 
-static const struct present *find(const struct present *jobs, uint32_t n, const struct jobtab_id *id)
+static const struct present *find(const struct present *jobs, uint32_t n,
+                                  const struct jobtab_id *id)
 {
     return bsearch(id, jobs, n, sizeof *jobs, by_id);
 }
@@ -330,8 +236,8 @@ static bool has_owner(enum jobtab_state state)
     return state == JOBTAB_RUNNING || state == JOBTAB_CANCELLING;
 }
 
-/* It was deleted; or had ended, and then expired or made room. It ended before this commit, or in it: by
- * its owner's word, or by a sweep that found the owner gone. */
+/* It was deleted; or had ended, and then expired or made room. It ended before this commit, or in
+ * it: by its owner's word, or by a sweep that found the owner gone. */
 static bool may_be_gone(const struct reading *reading, const struct jobtab_id *id,
                         const struct present *before)
 {
@@ -522,63 +428,6 @@ int64_t story_find(const struct story *story, uint64_t digest)
     return -1;
 }
 
-/* ---------------------------------------------------------------------- the writes */
-
-void story_sort(struct story *story)
-{
-    struct log *log = story->log;
-
-    story->writes = room(log->n_io, sizeof *story->writes);
-    story->syncs = room(log->n_io, sizeof *story->syncs);
-    for (uint32_t i = 0; i < log->n_io; i++) {
-        const struct io *io = &log->io[i];
-        if (io->kind == IO_WRITE)
-            story->writes[story->n_writes++] = *io;
-        if (io->ended && (io->kind == IO_SYNC || (io->kind == IO_WRITE && io->durable)))
-            story->syncs[story->n_syncs++] = *io;
-    }
-    qsort(story->writes, story->n_writes, sizeof *story->writes, by_begin);
-    qsort(story->syncs, story->n_syncs, sizeof *story->syncs, by_end);
-    for (uint32_t i = 1; i < story->n_writes; i++)
-        if (!story->writes[i - 1].ended || story->writes[i - 1].ended > story->writes[i].begun)
-            log_fault(log, "processes %d and %d wrote at once", (int)story->writes[i - 1].pid,
-                      (int)story->writes[i].pid);
-}
-
-/* The first end of a sync that began after the instant; 0: none. */
-static uint64_t synced_after(const struct log *log, enum io_kind kind, uint64_t instant)
-{
-    uint64_t first = 0;
-
-    for (uint32_t i = 0; i < log->n_io; i++) {
-        const struct io *io = &log->io[i];
-        if (io->kind == kind && io->begun > instant && io->ended && (!first || io->ended < first))
-            first = io->ended;
-    }
-    return first;
-}
-
-/* When the file had its name, and when no power failure could take that away: the folder's entry for it,
- * and the parent's for the folder, each synced after it was made. */
-static void find_names(struct story *story)
-{
-    const struct log *log = story->log;
-    uint64_t named = 0, made = 0;
-
-    for (uint32_t i = 0; i < log->n_io; i++) {
-        if (log->io[i].kind == IO_NAMED) {
-            story->named = log->io[i].begun;
-            named = log->io[i].ended;
-        }
-        if (log->io[i].kind == IO_FOLDER_MADE)
-            made = log->io[i].ended;
-    }
-    uint64_t file = synced_after(log, IO_FOLDER_SYNC, named);
-    uint64_t folder = made ? synced_after(log, IO_PARENT_SYNC, made) : 1;
-    if (file && folder)
-        story->name_durable = file > folder ? file : folder;
-}
-
 void story_make(struct story *story, struct log *log, const char *dir)
 {
     struct reading *reading = room(1, sizeof *reading);
@@ -587,7 +436,7 @@ void story_make(struct story *story, struct log *log, const char *dir)
     story->log = log;
     reading->story = story;
     story_sort(story);
-    find_names(story);
+    story_names(story);
     sort_told(reading);
     look_at_commits(reading, dir);
     if (!log->faulty) {

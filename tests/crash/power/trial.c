@@ -1,7 +1,7 @@
 /* trial.c - an image is opened as after a boot, looked at, and written to.
  *
- * Beside it lie the lock file and the shared file of the boot before: as they were, torn, cut short,
- * or gone. Whoever opens the table gets along with any of them.
+ * Beside it lie the lock file and the shared file of the boot before: as they were, torn, cut
+ * short, or gone. Whoever opens the table gets along with any of them.
  */
 #include "power.h"
 
@@ -237,8 +237,8 @@ static bool delete_oldest(struct attempt *attempt)
            done(attempt, "delete", jobtab_delete(attempt->table, &job.id));
 }
 
-/* Whoever had a job is of another boot, and so is his lease: none keeps it. And a table that was full
- * has room again. */
+/* Whoever had a job is of another boot, and so is his lease: none keeps it. And a table that was
+ * full has room again. */
 static bool tidy_up(struct attempt *attempt)
 {
     struct jobtab_swept swept;
