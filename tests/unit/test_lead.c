@@ -331,14 +331,15 @@ static void await_answers(struct fixture *f, struct caller *callers, size_t n, p
 
 static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool commit)
 {
-    struct caller callers[5];
+    static const struct jobtab_job old = {.kind = "old", .state = JOBTAB_COMPLETED, .created_at = 1};
+    struct caller callers[6];
     struct jobtab_token token;
 
     struct jobtab_job job = submit(f, "k");
     struct jobtab_job waiting = submit(f, "third");
     struct jobtab_job running = submit(f, "other");
     claim(f, "other", &token);
-    pid_t leader = start_to_lead_and_die(f, 5, commit);
+    pid_t leader = start_to_lead_and_die(f, 6, commit);
     begin(f, &callers[0], &some_submit);
     begin(f, &callers[1], &(struct jobtab_op){.verb = JOBTAB_CLAIM, .claim = {.kind = "k"}});
     begin(f, &callers[2], &(struct jobtab_op){.verb = JOBTAB_REPORT,
@@ -348,9 +349,13 @@ static void a_leader_that_dies_leaves_all_done_once(struct fixture *f, bool comm
     begin(f, &callers[3], &(struct jobtab_op){.verb = JOBTAB_TAKE, .id = waiting.id});
     begin(f, &callers[4], &(struct jobtab_op){.verb = JOBTAB_SUBMIT,
                                               .submit = {.kind = "fourth", .take = true}});
-    await_answers(f, callers, 5, leader);
+    /* Without an id, it would come in a second time under another. */
+    begin(f, &callers[5], &(struct jobtab_op){.verb = JOBTAB_RESTORE, .restore = {.job = &old}});
+    await_answers(f, callers, 6, leader);
 
-    assert_int_equal(jobs(f), 5);
+    assert_int_equal(jobs(f), 6);
+    assert_int_equal(get(f, &callers[5].op.id).state, JOBTAB_COMPLETED);
+    assert_string_equal(callers[5].job.kind, "old");
     assert_int_equal(get(f, &callers[0].op.id).state, JOBTAB_PENDING);
     assert_int_equal(callers[0].job.state, JOBTAB_PENDING);
     assert_memory_equal(&callers[1].op.id, &job.id, sizeof job.id);
