@@ -60,7 +60,7 @@ fi
 cut=$(mktemp "${TMPDIR:-/tmp}/jobtab-power-XXXXXX") || exit 1
 if /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
     JOBTAB_BUILDDIR=$1 JOBTAB_CRASH=$form JOBTAB_TAP=1 PYTHONDONTWRITEBYTECODE=1 \
-        /usr/bin/python3 -m pytest -q -s -p no:cacheprovider "$here/test_cut.py" >"$cut" 2>&1
+        /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider "$here/test_cut.py" >"$cut" 2>&1
     code=$?
     sed -n 's/^\.*seed /# seed /; /^\(ok\|not ok\|#\)/p' "$cut"
     if [ $code -ne 0 ]; then
