@@ -870,9 +870,31 @@ static void random_operations_keep_the_table_sound(void **state)
     assert_sound(f);
 }
 
+/* The clock and one of them together must fit a number. */
+static void a_duration_over_a_hundred_years_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t least = JOBTAB_DURATION_MAX + 1;
+    const struct jobtab_submit submits[] = {
+        {.kind = "k", .delay = least},   {.kind = "k", .delay = INT64_MAX},
+        {.kind = "k", .backoff = least}, {.kind = "k", .timeout = least},
+        {.kind = "k", .delay = -1},
+    };
+
+    for (size_t i = 0; i < sizeof submits / sizeof *submits; i++) {
+        assert_int_equal(jobtab_submit(f->table, &submits[i], NULL), JOBTAB_INVALID);
+        assert_non_null(strstr(jobtab_why(), "over a hundred years"));
+    }
+    assert_ok(jobtab_submit(
+        f->table, &(struct jobtab_submit){.kind = "k", .delay = JOBTAB_DURATION_MAX}, NULL));
+    assert_sound(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_duration_over_a_hundred_years_is_refused, fixture_open,
+                                        fixture_close),
         WITH_TABLE(a_submitted_job_is_pending_with_the_defaults),
         WITH_TABLE(ids_and_versions_grow_in_the_order_of_commits),
         WITH_TABLE(a_bad_submit_names_what_is_wrong_and_does_nothing),
