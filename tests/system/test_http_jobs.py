@@ -1,8 +1,11 @@
 """The HTTP interface, request by request: what a client that does everything right sees."""
 
+import json
+import socket
 import threading
 
-from conftest import sh, wait_until
+from conftest import read_answer, seconds, sh, wait_until
+from writer_lock import WriterLock
 
 NOBODY = "01935b7e-0000-7000-8000-000000000000"
 
@@ -221,3 +224,25 @@ def test_many_clients_at_once_get_a_job_each(daemon):
     assert len({answer.json()["job_id"] for answer in answers}) == 400
     assert len({answer.json()["version"] for answer in answers}) == 400
     wait_until(lambda: d.mdb_stat()["pending"] == 400, what="400 pending jobs")
+
+
+def test_a_change_is_told_as_it_was_made_though_the_job_is_gone_by_then(daemon):
+    """A cancel and a delete in one transaction."""
+    d = daemon(runner_processes=0)
+    job = d.submit("echo")["job_id"]
+
+    def ask(method, path):
+        sock = socket.create_connection(("127.0.0.1", d.port), timeout=seconds(20))
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        sock.sendall(head.encode())
+        for _ in range(2):  # by the second of them the loop has handed over what came before the first
+            assert d.http.get("/healthz").status == 200
+        return sock.makefile("rb")
+
+    with WriterLock(d.table):
+        ask("POST", "/run")  # waits for the lock alone; the others come meanwhile, and share the next commit
+        cancel, delete = ask("POST", f"/status/{job}/cancel"), ask("DELETE", f"/status/{job}")
+    status, _, body = read_answer(cancel)
+    assert (status, json.loads(body)["status"]) == (202, "cancelled")
+    assert read_answer(delete)[0] == 204
+    assert d.http.get(f"/status/{job}").status == 404

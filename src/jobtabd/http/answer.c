@@ -140,7 +140,7 @@ void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobt
     send_job(http, req, status, etag, etag_format(job->version, etag), body, size);
 }
 
-void answer_stored(struct http_call *call, int status)
+void answer_stored(struct http_call *call, int status, const struct jobtab_job *otherwise)
 {
     char *etag = answer_memory(call->req, ETAG_TEXT + JOB_ROOM), *body = etag + ETAG_TEXT;
     size_t room = JOB_ROOM, size;
@@ -153,7 +153,9 @@ void answer_stored(struct http_call *call, int status)
         room = size + 1;
         body = answer_memory(call->req, room);
     }
-    if (error != JOBTAB_OK)
+    if (error == JOBTAB_NOTFOUND && otherwise != NULL)
+        answer_job(call->http, call->req, status, otherwise, NULL, NULL);
+    else if (error != JOBTAB_OK)
         problem_error(call, error, jobtab_why());
     else
         send_job(call->http, call->req, status, etag, etag_format(version, etag), body, size);

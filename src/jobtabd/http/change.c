@@ -124,8 +124,7 @@ void change_committed(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
 
 static void changed(struct http_call *call, struct change *change)
 {
-    (void)change;
-    answer_stored(call, 202);
+    answer_stored(call, 202, change_job(change)); /* it was done, also if somebody has deleted it since */
 }
 
 static void deleted(struct http_call *call, struct change *change)

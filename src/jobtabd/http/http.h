@@ -79,8 +79,9 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
 void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
                 const char *params, const char *result);
 
-/* The job call->id as the table has it now, or the problem with that. */
-void answer_stored(struct http_call *call, int status);
+/* The job call->id as the table has it now, or the problem with that. When it is gone: `otherwise`, the job
+ * as a change left it, without params and result; NULL where that is a problem, too. */
+void answer_stored(struct http_call *call, int status, const struct jobtab_job *otherwise);
 
 /* The reason phrase of a status that is ours. */
 const char *answer_reason(int status);

@@ -113,7 +113,7 @@ static void submitted(struct http_call *call, struct change *change)
         answer_job(call->http, call->req, 202, job,
                    op->submit.params != NULL ? op->submit.params : "", "");
     } else {
-        answer_stored(call, 200);
+        answer_stored(call, 200, job);
     }
 }
 

@@ -42,7 +42,7 @@ void http_status(struct http_call *call)
         if (not_modified(call, tag))
             return;
     }
-    answer_stored(call, 200);
+    answer_stored(call, 200, NULL);
 }
 
 /* There is nothing to send yet, or there will never be. */

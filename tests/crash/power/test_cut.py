@@ -118,7 +118,7 @@ def disk(private):
     made.drop()
 
 
-READS = ("get", "list", "final")
+READS = ("get", "list", "final", "bell")
 
 
 def changes(events):
