@@ -15,8 +15,8 @@
  *   each operation is done once or not at all, and the next one goes on. The operation of a
  *   caller that is killed while it waits may still be done.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped. One that is
- *   stopped inside a read keeps what becomes free from being used again, and the file grows: see
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped; those that
+ *   wait to open do so with one that is stopped while it opens. One that is stopped inside a read keeps what becomes free from being used again, and the file grows: see
  *   jobtab_holders; jobtabd ends such a process.
  * - Blocking: reads (get, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.

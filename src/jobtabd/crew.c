@@ -351,7 +351,10 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
                   (int)pid, end);
         return true;
     }
-    slot->failures = slot->ready && lived >= A_WHILE_MS ? 1 : slot->failures + 1;
+    /* Who was ended for being stopped or hung has not failed at its work: it is wanted at once. */
+    bool clean = slot->ready && (lived >= A_WHILE_MS || slot->ended);
+    at_start = at_start && !clean;
+    slot->failures = clean ? 1 : slot->failures + 1;
     slot->fill_at = now + backoff(slot->failures, at_start);
     if (crew->phase == CREW_COMING) {
         log_error("%s (process %d) %s at its start", name, (int)pid, end);

@@ -1,7 +1,7 @@
 /* keeper.c - moves what time moves.
  * Born:  forked by the master; opens the table itself.
- * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
- *        readers' slots; in small transactions with pauses while there is more, so that a
+ * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs,
+ *        expiry, lapsed leases, jobs whose owner died, dead readers' slots; in small transactions with pauses while there is more, so that a
  *        million jobs which expire at once leave the table to those who submit. Then sleep
  *        until the next thing is due, the table has changed, or a second is over: no event tells
  *        of a process's death, unless the master reaps it and asks for a sweep before.

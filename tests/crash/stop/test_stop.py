@@ -222,8 +222,9 @@ def test_slots_of_dead_roles_are_cleared_before_their_pids_are_free(daemon, priv
     d = daemon(start=False, kinds={"plain": sh("true")}, worker_processes=2, stall_timeout="0s")
     shim.under(d).start()
     with Users(d), Churn(d.table, "write"):
-        for role in ("worker", "runner") * count(2, 20):
-            pid = wait_until(lambda: d.pids(role), 10)[0]
+        for role in ("worker", "runner") * count(2, 4):
+            # One that dies again and again is rightly kept down for longer and longer.
+            pid = wait_until(lambda: d.pids(role), 20)[0]
             assert shim.stop(pid, READ)
             wait_until(lambda: pid in snapshots(d.table), 5)
             d.signal(SIGKILL, pid)
