@@ -25,8 +25,8 @@
  *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
  *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped. One that is
- *   stopped inside a read keeps what becomes free from being used again, and the file grows: see
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped; those that
+ *   wait to open do so with one that is stopped while it opens. One that is stopped inside a read keeps what becomes free from being used again, and the file grows: see
  *   jobtab_holders; jobtabd ends such a process.
  * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.

@@ -355,7 +355,10 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
                   (int)pid, end);
         return true;
     }
-    slot->failures = slot->ready && lived >= A_WHILE_MS ? 1 : slot->failures + 1;
+    /* Who was ended for being stopped or hung has not failed at its work: it is wanted at once. */
+    bool clean = slot->ready && (lived >= A_WHILE_MS || slot->ended);
+    at_start = at_start && !clean;
+    slot->failures = clean ? 1 : slot->failures + 1;
     int64_t wait = backoff(slot->failures, at_start);
     if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_NO_TABLE && wait > NO_TABLE_MAX_MS) {
         wait = NO_TABLE_MAX_MS;

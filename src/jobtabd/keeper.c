@@ -1,7 +1,7 @@
 /* keeper.c - moves what time moves.
  * Born:  forked by the master; opens the table itself.
- * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs, expiry, lapsed leases, jobs whose owner died, dead
- *        readers' slots; in small transactions with pauses while there is more, so that a
+ * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs,
+ *        expiry, lapsed leases, jobs whose owner died, dead readers' slots; in small transactions with pauses while there is more, so that a
  *        million jobs which expire at once leave the table to those who submit. Then sleep
  *        until the next thing is due, the table has changed, or a second is over: no event tells
  *        of a process's death, unless the master reaps it and asks for a sweep before. A table that is
@@ -46,9 +46,9 @@ struct keeper {
     int bell;
     char told[JOBTAB_WHY_MAX];  /* why the last sweep failed; "": it did not */
     struct talk request; /* of the master: to clear the slots of the dead */
-    bool asked;
+    bool asked, woken; /* something happened that wants a sweep before its time */
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
-    int64_t told_at, remembered_at;
+    int64_t told_at, remembered_at, sweep_at;
     size_t n_running;
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
@@ -173,6 +173,24 @@ static int sweep(struct keeper *keeper)
     return left < least ? (int)least : left > HEARTBEAT ? HEARTBEAT : (int)left;
 }
 
+/* Look, and sweep when it is time. Returns how long to sleep, in ms, or -1 when the table is broken. */
+static int turn(struct keeper *keeper)
+{
+    enum lookout_next look = lookout_look(keeper->lookout);
+    int64_t now = watch_clock();
+
+    if (keeper->woken || look == LOOKOUT_SWEEP || now >= keeper->sweep_at) {
+        keeper->woken = false;
+        int pause = sweep(keeper);
+        if (pause < 0)
+            return -1;
+        now = watch_clock();
+        keeper->sweep_at = now + pause;
+    }
+    int left = keeper->sweep_at > now ? (int)(keeper->sweep_at - now) : 0;
+    return look != LOOKOUT_CALM && left > LOOKOUT_SOON ? LOOKOUT_SOON : left;
+}
+
 static void sleep_for(struct keeper *keeper, int ms)
 {
     struct pollfd fds[] = {{.fd = keeper->role->wake, .events = POLLIN},
@@ -185,6 +203,7 @@ static void sleep_for(struct keeper *keeper, int ms)
         return;
     if (fds[0].revents != 0 && read(fds[0].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the wake descriptor: %s", strerror(errno));
+    keeper->woken = true;
     if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the bell: %s", strerror(errno));
     take_requests(keeper);
@@ -208,12 +227,9 @@ int keeper_main(struct role *role)
 
     while (role_stopping(role) == ROLE_GO_ON) {
         heart_beat();
-        bool soon = lookout_look(keeper.lookout);
-        pause = sweep(&keeper);
+        pause = turn(&keeper);
         if (pause < 0)
             break;
-        if (soon && pause > LOOKOUT_SOON)
-            pause = LOOKOUT_SOON;
         sleep_for(&keeper, pause);
     }
     /* The table stays open: the bell's thread is inside a call. The kernel closes it. */

@@ -18,8 +18,9 @@
 #include "talk.h"
 #include "watch.h"
 
-#define STOPPED_FOR 400  /* ms, and in looks a hundred apart: a debugger or tracer stops for moments */
-#define FIRST_LOOK  200  /* ms into a call; most are over before */
+/* ms, and in four looks: a tracer stops for moments. A fast disk makes a file grow by 75 MB/s meanwhile. */
+#define STOPPED_FOR 150
+#define FIRST_LOOK  100  /* ms into a call; most are over before */
 #define TELL_EVERY  1000 /* ms; the master may have had a reason to leave it alone for now */
 #define SUSPECTS    64
 
@@ -97,32 +98,33 @@ static void judge(struct lookout *lookout, struct suspect *suspect,
         tell(lookout, suspect, now - suspect->active_at, now);
 }
 
-/* Who was not seen this time has let go. True when one of the others is stopped. */
-static bool drop_unseen(struct lookout *lookout)
+/* Who was not seen this time has let go, or died. */
+static enum lookout_next drop_unseen(struct lookout *lookout)
 {
-    bool stopped = false;
+    enum lookout_next next = LOOKOUT_CALM;
     size_t kept = 0;
 
     for (size_t i = 0; i < lookout->n; i++) {
         struct suspect *suspect = &lookout->suspects[i];
-        if (!suspect->seen)
+        if (!suspect->seen) {
+            next = suspect->told_at ? LOOKOUT_SWEEP : next;
             continue;
+        }
         suspect->seen = false;
-        stopped = stopped || suspect->stopped_since;
         lookout->suspects[kept++] = *suspect;
     }
     lookout->n = kept;
-    return stopped;
+    return next == LOOKOUT_CALM && kept > 0 ? LOOKOUT_AGAIN : next;
 }
 
-bool lookout_look(struct lookout *lookout)
+enum lookout_next lookout_look(struct lookout *lookout)
 {
     struct jobtab_holder holders[SUSPECTS];
     const pid_t self = getpid();
     size_t n = SUSPECTS;
 
     if (!lookout->stall)
-        return false;
+        return LOOKOUT_CALM;
     pthread_mutex_lock(&lookout->lock);
     int64_t now = watch_clock();
     if (jobtab_holders(lookout->table, holders, &n) != JOBTAB_OK) {
@@ -135,9 +137,9 @@ bool lookout_look(struct lookout *lookout)
         if (suspect)
             judge(lookout, suspect, &holders[i], now);
     }
-    bool soon = drop_unseen(lookout);
+    enum lookout_next next = drop_unseen(lookout);
     pthread_mutex_unlock(&lookout->lock);
-    return soon;
+    return next;
 }
 
 /* The process goes on as long as somebody in it looks: the call itself has a heart of its own. */

@@ -10,7 +10,6 @@
 #ifndef LOOKOUT_H
 #define LOOKOUT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct jobtab;
@@ -20,9 +19,13 @@ struct lookout;
  * what it holds; 0: nobody is told of at all. NULL with errno. */
 struct lookout *lookout_start(struct jobtab *table, int talk, int64_t stall);
 
-/* True when somebody is suspect: look again LOOKOUT_SOON ms from now. */
-#define LOOKOUT_SOON 100
-bool lookout_look(struct lookout *lookout);
+enum lookout_next {
+    LOOKOUT_CALM,  /* nobody holds anything that others may come to miss */
+    LOOKOUT_AGAIN, /* look again LOOKOUT_SOON ms from now */
+    LOOKOUT_SWEEP, /* and sweep now: one that the master was told of is gone, its slots are not */
+};
+#define LOOKOUT_SOON 50
+enum lookout_next lookout_look(struct lookout *lookout);
 
 /* Around a call to the table that may wait. */
 void lookout_call_begins(struct lookout *lookout);

@@ -5,8 +5,8 @@
  * its loop until role_stopping says otherwise. It leaves by returning an exit code.
  *
  * Of descriptors a role has 0 to 2, the log's, its lifeline, the ready pipe and, a worker, the
- * listeners, the keeper, its talk with the master; all are close-on-exec. SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH
- * are ignored, and an exec'd program would inherit that: who spawns one resets all signals.
+ * listeners, the keeper, its talk with the master; all are close-on-exec. SIGPIPE, SIGXFSZ,
+ * SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH are ignored, and an exec'd program would inherit that: who spawns one resets all signals.
  * With `user` set, a role is still root until role_begin: what only root can read (a TLS
  * key) is read before it.
  */

@@ -19,7 +19,7 @@
 #include "talk.h"
 
 #define LOOK_EVERY  1000 /* ms */
-#define STOPPED_FOR 500  /* ms that a keeper may be stopped, or a role that is not ready */
+#define STOPPED_FOR 200  /* ms that a keeper may be stopped, or a role that is not ready */
 #define IDLE_TURN   2000 /* ms; a loop with nothing to do turns once a second */
 #define CALLS       2    /* times stall_timeout: who holds others up is ended first, then they go on */
 

@@ -7,6 +7,7 @@
 #include "doubt.h"
 #include "error.h"
 #include "lead.h"
+#include "locks.h"
 #include "mutant.h"
 #include "sync.h"
 
@@ -14,12 +15,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How the open lock is waited for: ms of a slice, slices from one look to the next, and looks in a row that find
+ * its holder stopped before it is ended. */
+#define OPENER_SLICE 2
+#define OPENER_LOOK_EVERY 50
+#define OPENER_LOOKS 4
 
 #define SCHEMA "1" /* of keys and databases; record.c has the versions of the images */
 
@@ -108,6 +117,38 @@ static int make_directory(const char *dir)
     }
 }
 
+/* A holder of the open lock that is stopped would keep everybody out for ever, a keeper that is to end it too.
+ * Who waits looks, as those do who wait for a leader (queue.c), and ends it. */
+static void end_stopped_opener(const char *dir, int32_t *suspect, int *looks)
+{
+    int32_t opener = locks_look(dir).opener;
+    struct process_look look;
+
+    if (!opener || !process_look(opener, &look) || !look.stopped || opener != *suspect) {
+        *suspect = opener;
+        *looks = 0;
+    } else if (++*looks >= OPENER_LOOKS && locks_look(dir).opener == opener) {
+        kill(opener, SIGKILL);
+    }
+}
+
+/* Wait for the open lock, in slices. */
+static int wait_open_lock(const char *dir, int fd)
+{
+    const struct timespec slice = {.tv_nsec = OPENER_SLICE * 1000000L};
+    int32_t suspect = 0;
+    int looks = 0, rc;
+
+    for (int slices = 1; (rc = flock(fd, LOCK_EX | LOCK_NB)) < 0; slices++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break;
+        nanosleep(&slice, NULL);
+        if (slices % OPENER_LOOK_EVERY == 0)
+            end_stopped_opener(dir, &suspect, &looks);
+    }
+    return rc;
+}
+
 /* Take the open lock; its descriptor, or -1 with the words set. */
 static int lock_open(const char *dir)
 {
@@ -118,10 +159,7 @@ static int lock_open(const char *dir)
         return -1;
     }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int rc = fd;
-    if (fd >= 0 && !mutant(MUTANT_NO_OPEN_LOCK))
-        while ((rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
-            continue;
+    int rc = fd < 0 || mutant(MUTANT_NO_OPEN_LOCK) ? fd : wait_open_lock(dir, fd);
     if (rc < 0) {
         fail_errno(JOBTAB_SYSTEM, errno, "cannot lock %s", path);
         if (fd >= 0)

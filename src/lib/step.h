@@ -20,18 +20,19 @@
 /* A change of the distance between the clocks that is no step: a clock that is slewed. ms. */
 #define STEP_LEAST 5000
 
-/* A part of the shared file; all zero to begin with. */
+/* A part of the shared file; all zero to begin with. What is stored is the same whoever stores it, and in an
+ * order in which nobody who looks meanwhile takes a step for none. */
 struct step {
-    _Atomic int64_t distance;  /* wall clock less boot clock, ms, when last looked at; 0: never was */
-    _Atomic int64_t lag;       /* of expiry behind the wall clock, ms */
-    _Atomic int64_t lag_until; /* on the boot clock */
+    _Atomic int64_t distance; /* wall clock less boot clock, ms, when last looked at; 0: never */
+    _Atomic int64_t base;     /* the same before the steps that expiry lags by */
+    _Atomic int64_t until;    /* on the boot clock: it lags so long */
 };
 
 /* Look at the clocks: how far the wall clock was stepped since anybody last did, 0 when it was not. Of all
  * who look, one is told of a step. */
 int64_t step_look(struct step *step, int64_t wall, int64_t boot, int64_t retention);
 
-/* How much expiry lags now. */
-int64_t step_lag(const struct step *step, int64_t boot);
+/* How much expiry lags behind the wall clock; after step_look. */
+int64_t step_lag(const struct step *step, int64_t wall, int64_t boot);
 
 #endif

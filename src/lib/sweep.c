@@ -221,7 +221,7 @@ static int look_at_clocks(struct search *search)
     int rc = table_settings(search->txn, &settings);
     if (!rc && step_look(step, search->now, search->boot, settings.retention) < 0)
         atomic_store(&search->table->timed, false);
-    search->lag = step_lag(step, search->boot);
+    search->lag = step_lag(step, search->now, search->boot);
     return rc;
 }
 

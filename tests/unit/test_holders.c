@@ -147,11 +147,11 @@ static void who_has_a_lock_is_named(void **state)
 
 static int spin(const struct fixture *f)
 {
-    int rc = take_snapshot(f);
+    volatile bool on = take_snapshot(f) == 0;
 
-    for (volatile unsigned i = 0; rc == 0; i++)
+    while (on)
         continue;
-    return rc;
+    return 1;
 }
 
 static void who_runs_with_a_snapshot_is_busy_and_uses_the_processor(void **state)
@@ -191,6 +191,20 @@ static void no_more_are_told_than_there_is_room_for(void **state)
     assert_int_not_equal(holders[0].pid, holders[1].pid);
     for (int i = 0; i < 3; i++)
         end(children[i]);
+}
+
+static void who_is_stopped_while_it_opens_is_ended_by_those_who_wait(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+
+    jobtab_close(f->table);
+    f->table = NULL;
+    pid_t child = stopped_child(f, take_open);
+    fixture_reopen(f, &existing);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_sound(f);
 }
 
 /* Give the slot of one process to another, as a pid that is used again does. */
@@ -244,6 +258,7 @@ int main(void)
         WITH_TABLE(who_has_a_lock_is_named),
         WITH_TABLE(who_runs_with_a_snapshot_is_busy_and_uses_the_processor),
         WITH_TABLE(no_more_are_told_than_there_is_room_for),
+        WITH_TABLE(who_is_stopped_while_it_opens_is_ended_by_those_who_wait),
         WITH_TABLE(an_opener_clears_the_slot_of_one_that_had_its_pid),
     };
     return cmocka_run_group_tests_name("holders", tests, NULL, NULL);
