@@ -243,10 +243,18 @@ class _Bytes(ctypes.Structure):
     _fields_ = [("data", c_char_p), ("size", c_size_t)]
 
 
+class _Restore(ctypes.Structure):
+    _fields_ = [
+        ("job", POINTER(_Job)), ("params", c_char_p), ("params_size", c_size_t),
+        ("result", c_char_p), ("result_size", c_size_t), ("log", c_char_p), ("log_size", c_size_t),
+        ("check_only", c_bool),
+    ]  # fmt: skip
+
+
 class _Input(ctypes.Union):
     _fields_ = [
         ("submit", _Submit), ("claim", _ClaimArg), ("report", _Report), ("lease", c_int64),
-        ("finish", _Finish), ("log", _Bytes),
+        ("finish", _Finish), ("log", _Bytes), ("restore", _Restore),
     ]  # fmt: skip
 
 
@@ -261,7 +269,7 @@ class _Op(ctypes.Structure):
 class _Filter(ctypes.Structure):
     _fields_ = [
         ("states", c_uint32), ("kind", c_char_p), ("oldest_first", c_bool),
-        ("after_set", c_bool), ("after", _Id),
+        ("after_set", c_bool), ("after", _Id), ("damaged", c_void_p), ("context", c_void_p),
     ]  # fmt: skip
 
 

@@ -31,7 +31,9 @@ static void reap(size_t n)
         }
     }
     burial.n -= n;
-    memmove(burial.dead, burial.dead + n, burial.n * sizeof *burial.dead);
+    for (size_t i = 0; i < burial.n; i++) {
+        burial.dead[i] = burial.dead[i + n];
+    }
     burial.asked = 0;
     burial.until = crew_now() + PATIENCE_MS;
 }

@@ -10,6 +10,7 @@
 #include "locks.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -60,6 +62,20 @@ static int32_t read_word(int fd, enum lock_word offset)
                : 0;
 }
 
+/* The list of all locks costs every process of the machine that has any: it is asked for only when somebody
+ * has this one. Who wants to open meanwhile and meets our look tries again after a moment. */
+static bool is_held(const char *dir)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/open.lock", dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool held = fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0;
+    if (fd >= 0)
+        close(fd);
+    return held;
+}
+
 /* "1: FLOCK  ADVISORY  WRITE 123 fe:01:4711 0 EOF"; one that waits has "->" before the sort. */
 static int32_t flock_holder(const struct stat *file)
 {
@@ -91,7 +107,7 @@ struct locks locks_look(const char *dir)
         locks.writer = read_word(fd, WORD_WRITER);
         locks.readers = read_word(fd, WORD_READERS);
     }
-    if (stat_in(dir, "open.lock", &file))
+    if (stat_in(dir, "open.lock", &file) && is_held(dir))
         locks.opener = flock_holder(&file);
     return locks;
 }

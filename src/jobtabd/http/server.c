@@ -26,7 +26,7 @@
 #define BODY_ABOVE_LIMIT   (16u << 20)
 #define DESCRIPTORS_BESIDE 64 /* what else a worker has open */
 #define ACCEPT_BATCH       16
-#define INPUTS_MAX         2  /* requests of the largest size: what all may have that are not answered */
+#define INPUTS_MAX         2  /* requests of the largest size: what all may have that are not whole */
 #define INPUT_LOOK         10 /* ms between two looks at that */
 #define PAUSE              100   /* ms without accepting when descriptors are out */
 #define QUIET              10000 /* ms between two warnings of that */
@@ -48,7 +48,8 @@ struct connection {
     h2o_linklist_t link;
     struct listener *listener;
     h2o_socket_t *sock;
-    bool asked; /* at least one request */
+    bool asked;     /* at least one request */
+    bool answering; /* one with a body, that stands in the input until it is answered */
     bool shut;
     bool cut; /* told to go */
 };
@@ -164,18 +165,6 @@ static void on_accept(h2o_socket_t *sock, const char *error)
 
 /* -------------------------------------------------------------------- request */
 
-static int on_request(h2o_handler_t *super, h2o_req_t *req)
-{
-    struct handler *handler = (struct handler *)super;
-    struct connection *connection = req->conn->callbacks->get_socket(req->conn)->on_close.data;
-
-    connection->asked = true;
-    http_dispatch(handler->http, req, connection->listener->is_unix);
-    return 0;
-}
-
-/* ---------------------------------------------------------------------- drain */
-
 static bool is_http2(const struct connection *connection)
 {
     h2o_iovec_t protocol;
@@ -185,6 +174,29 @@ static bool is_http2(const struct connection *connection)
     protocol = h2o_socket_ssl_get_selected_protocol(connection->sock);
     return h2o_memis(protocol.base, protocol.len, H2O_STRLIT("h2"));
 }
+
+/* The library is done with a request before it closes the connection. */
+static void answered(void *tie)
+{
+    (*(struct connection **)tie)->answering = false;
+}
+
+static int on_request(h2o_handler_t *super, h2o_req_t *req)
+{
+    struct handler *handler = (struct handler *)super;
+    struct connection *connection = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+
+    connection->asked = true;
+    if (req->entity.len > 0 && !is_http2(connection)) {
+        struct connection **tie = h2o_mem_alloc_shared(&req->pool, sizeof(*tie), answered);
+        *tie = connection;
+        connection->answering = true;
+    }
+    http_dispatch(handler->http, req, connection->listener->is_unix);
+    return 0;
+}
+
+/* ---------------------------------------------------------------------- drain */
 
 /* Shut what is idle for reading: the library then meets the end of it and closes. A request that is
  * being read or answered stands in the input until it is done with. HTTP/2 has GOAWAY. */
@@ -223,7 +235,8 @@ void server_refuse(struct server *server)
 }
 
 /* A request is kept until it is whole, and a client decides when that is. Beyond what all may have together
- * the largest are cut: their clients have sent far more than their share. */
+ * the largest are cut: their clients have sent far more than their share. What is whole and waits
+ * for the table has a bound of its own (writer.h). */
 static void bound_input(struct server *server)
 {
     const size_t bound = INPUTS_MAX * server->config.max_request_entity_size;
@@ -239,7 +252,8 @@ static void bound_input(struct server *server)
         for (h2o_linklist_t *link = server->connections.next; link != &server->connections;
              link = link->next) {
             struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, link, link);
-            size_t size = connection->cut ? 0 : connection->sock->input->size;
+            bool counts = !connection->cut && !connection->answering;
+            size_t size = counts ? connection->sock->input->size : 0;
             if (size > most) {
                 most = size;
                 largest = connection;
