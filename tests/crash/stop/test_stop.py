@@ -84,7 +84,8 @@ def some_victim(d, role, others, attempt):
     user's is one of the others that a test has."""
     if role == "library":
         return others.pid
-    pids = wait_until(lambda: d.pids(role), 10, f"there is a {role}")
+    # One that waiting writers ended again and again is rightly kept down for up to 16 s.
+    pids = wait_until(lambda: d.pids(role), 20, f"there is a {role}")
     return pids[attempt % len(pids)]
 
 
