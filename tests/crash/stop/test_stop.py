@@ -91,7 +91,7 @@ def some_victim(d, role, others, attempt):
 
 def stop_one(d, shim, role, point):
     """Stop one there; how long until it is gone."""
-    wait_until(d.ready, 10)
+    wait_until(d.ready, 20)
     for attempt in range(20):  # one that dies of something else before is none
         with Churn(d.table, "read" if point == READ else "write", shim.environment) as others:
             pid = some_victim(d, role, others, attempt)
@@ -273,7 +273,7 @@ def test_a_storm_with_stops_keeps_every_promise(daemon, private, seed, monkeypat
     for name in shim.environment:
         monkeypatch.delenv(name)
     assert code == 0, text
-    wait_until(d.ready, 10)
+    wait_until(d.ready, 20)
     assert d.stop() == 0
     faults = check(load(events), killed=True)
     assert faults == [], "\n".join(faults)
