@@ -48,8 +48,11 @@ static int apply(struct jobtab *table, struct jobtab_op *ops, size_t n, enum job
             ops[i].submit = (struct jobtab_submit){.kind = "churn"};
     }
     int rc = jobtab_apply(table, ops, n);
-    for (size_t i = 0; rc == JOBTAB_OK && i < n; i++)
+    for (size_t i = 0; rc == JOBTAB_OK && i < n; i++) {
         rc = ops[i].result;
+        if (rc != JOBTAB_OK)
+            fprintf(stderr, "churn: %s: %s\n", jobtab_strerror(rc), ops[i].why);
+    }
     return rc;
 }
 
