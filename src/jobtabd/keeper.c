@@ -49,6 +49,7 @@ struct keeper {
     bool asked, woken; /* something happened that wants a sweep before its time */
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
     int64_t told_at, remembered_at, sweep_at;
+    int64_t busy_until; /* the table has changed, and is likely to go on changing */
     size_t n_running;
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
@@ -188,7 +189,8 @@ static int turn(struct keeper *keeper)
         keeper->sweep_at = now + pause;
     }
     int left = keeper->sweep_at > now ? (int)(keeper->sweep_at - now) : 0;
-    return look != LOOKOUT_CALM && left > LOOKOUT_SOON ? LOOKOUT_SOON : left;
+    bool again = look != LOOKOUT_CALM || now < keeper->busy_until;
+    return again && left > LOOKOUT_SOON ? LOOKOUT_SOON : left;
 }
 
 static void sleep_for(struct keeper *keeper, int ms)
@@ -204,6 +206,8 @@ static void sleep_for(struct keeper *keeper, int ms)
     if (fds[0].revents != 0 && read(fds[0].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the wake descriptor: %s", strerror(errno));
     keeper->woken = true;
+    if (fds[2].revents != 0)
+        keeper->busy_until = watch_clock() + 2 * BELL_GAP;
     if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the bell: %s", strerror(errno));
     take_requests(keeper);

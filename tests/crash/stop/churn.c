@@ -26,6 +26,13 @@
 #define BATCH 2048
 #define PAGE 100
 
+/* As a job that somebody wants done has them. */
+static const char params[] =
+    "{\"sources\": [\"exchange/2026-11-23.csv\", \"broker/2026-11-23.csv\", \"vendor/2026-11-23.csv\"],"
+    " \"max_age\": \"2d\", \"max_deviation_bps\": 100, \"max_jump_mad\": 12, \"min_sources\": 2,"
+    " \"symbols\": [\"AAA\", \"BBB\", \"CCC\", \"DDD\", \"EEE\", \"FFF\", \"GGG\", \"HHH\", \"III\", \"JJJ\"],"
+    " \"report_to\": \"https://prices.example.org/validated/2026-11-23\", \"asked_by\": \"nightly\"}";
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -45,7 +52,8 @@ static int apply(struct jobtab *table, struct jobtab_op *ops, size_t n, enum job
     for (size_t i = 0; i < n; i++) {
         ops[i].verb = verb;
         if (verb == JOBTAB_SUBMIT)
-            ops[i].submit = (struct jobtab_submit){.kind = "churn"};
+            ops[i].submit = (struct jobtab_submit){
+                .kind = "churn", .params = params, .params_size = sizeof params - 1};
     }
     int rc = jobtab_apply(table, ops, n);
     for (size_t i = 0; rc == JOBTAB_OK && i < n; i++) {
