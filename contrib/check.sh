@@ -16,8 +16,8 @@ packages="build-essential clang libclang-rt-dev autoconf automake libtool pkg-co
     liblmdb-dev libtpl-dev libh2o-evloop-dev libssl-dev zlib1g-dev libjansson-dev libconfuse-dev
     libcsv-dev libcurl4-openssl-dev libcmocka-dev libhiredis-dev libsqlite3-dev
     python3 python3-pytest python3-pytest-xdist valgrind lmdb-utils mandoc curl
-    openssl procps strace xz-utils e2fsprogs util-linux sqlite3 redis-server
-    gunicorn python3-fastapi python3-uvicorn python3-pip"
+    openssl procps strace xz-utils e2fsprogs util-linux mount sqlite3 redis-server jq
+    gunicorn python3-fastapi python3-uvicorn python3-pip python3-setuptools python3-wheel"
 
 # name | seconds at most | what is counted | beside: may run with another, alone: measures time | what it is
 # In this order, two at once where both may. The long ones come before the short ones, which fill gaps.
