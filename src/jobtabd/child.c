@@ -29,9 +29,10 @@
 #include "text.h"
 #include "watch.h"
 
-#define WRITE_EVERY 250 /* ms between two commits for the reports and the log of one job */
-#define DRAIN_FOR   250 /* ms in which the pipes must end once the group is dead */
-#define OOM_FRESH   1000 /* ms for which the count of the kernel's memory kills is good enough */
+#define WRITE_EVERY  250 /* ms between two commits for the reports and the log of one job */
+#define DRAIN_FOR    250 /* ms in which the pipes must end once the group is dead */
+#define LOG_PATIENCE 10000 /* ms that a job's end waits for room for its log */
+#define OOM_FRESH    1000 /* ms for which the count of the kernel's memory kills is good enough */
 
 enum stage { CLAIMED, RUNNING, DRAINING, ENDING, GONE };
 
@@ -62,6 +63,7 @@ struct child {
     char not_started[JOBTAB_MESSAGE_MAX + 1];
 
     int64_t write_at;        /* not before */
+    int64_t log_until;       /* the end waits for the log's sake; 0: it need not wait */
     struct report report;    /* being written */
     struct relay_buffer log; /* being written, or to be written again */
     char error[JOBTAB_MESSAGE_MAX + 1];
@@ -395,11 +397,24 @@ static bool worth_repeating(const struct child *child, int result)
            (result == JOBTAB_DAMAGED && jobtab_writable(child->site->table) == JOBTAB_DAMAGED);
 }
 
+/* A table that stays full must not keep a job from its end: the end has room, its log may have none. */
+static bool gives_up_log(struct child *child, int result)
+{
+    if (child->stage != ENDING || result != JOBTAB_FULL)
+        return false;
+    if (child->log_until == 0)
+        child->log_until = watch_clock() + LOG_PATIENCE;
+    if (watch_clock() < child->log_until)
+        return false;
+    log_write(LOG_LEVEL_WARN, child->name, "%zu bytes of its log are not kept", child->log.size);
+    return true;
+}
+
 static void log_written(void *owner, const struct jobtab_op *op)
 {
     struct child *child = owner;
 
-    if (!worth_repeating(child, op->result))
+    if (!worth_repeating(child, op->result) || gives_up_log(child, op->result))
         child->log.size = 0;
     heed(child, op, "log");
 }

@@ -457,3 +457,18 @@ def test_a_result_over_the_limit_is_refused_when_its_end_is_read_after_the_child
     d.signal(SIGCONT, runner)
     job = d.wait_job(job_id)
     assert (job["status"], job["reason"]) == ("failed", "invalid"), job
+
+
+def test_a_job_ends_in_a_full_table_though_its_log_has_no_room(daemon, private):
+    go = private / "go"
+    text = f"until test -e {go}; do sleep 0.05; done; head -c 200000 /dev/zero | tr '\\0' x >&2; echo 7"
+    d = daemon(kinds={"loud": sh(text)}, table={"map_size": "1m"})
+    job_id = d.submit("loud")["job_id"]
+    d.wait_job(job_id, "running")
+    full = {"kind": "loud", "delay": "1h", "params": {"pad": "x" * 3000}}
+    wait_until(lambda: d.http.post("/run", full).status == 503, 30, "the table is full")
+    go.touch()
+    job = d.wait_job(job_id, "completed", bound=20)
+    assert job["result"] == 7
+    assert "bytes of its log are not kept" in d.log()
+    assert d.jobtab("verify").returncode == 0
