@@ -11,6 +11,9 @@ EXTRA_PROGRAMS += $(crash_helpers)
 CLEANFILES += $(crash_helpers)
 check_DATA += $(crash_helpers)
 
+# What is preloaded is no object of libtool's: it is the same in every build, one of static libraries, too.
+PRELOADED = $(CC) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(LMDB_CFLAGS) -Wall -Wextra $(CFLAGS) -fPIC -shared
+
 include tests/crash/disk/local.mk
 include tests/crash/kill/local.mk
 include tests/crash/limit/local.mk

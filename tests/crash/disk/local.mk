@@ -10,9 +10,7 @@ fault_module = tests/crash/disk/libfault.so
 check_DATA += $(fault_module)
 CLEANFILES += $(fault_module)
 $(fault_module): $(fault_sources)
-	@$(MKDIR_P) tests/crash/disk
-	$(AM_V_CCLD)$(CC) $(AM_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ \
-	    '$(srcdir)/tests/crash/disk/fault.c'
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(PRELOADED) -o $@ '$(srcdir)/tests/crash/disk/fault.c'
 
 disk_sweep_sources = tests/crash/disk/sweep.c tests/crash/disk/round.c tests/crash/disk/round.h \
 	tests/crash/disk/stage.c tests/crash/disk/stage.h $(fault_sources)

@@ -16,5 +16,4 @@ nomem_so = tests/crash/limit/nomem.so
 check_DATA += $(nomem_so)
 CLEANFILES += $(nomem_so)
 $(nomem_so): tests/crash/limit/nomem.c tests/crash/limit/nomem.h
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) \
-	    $(AM_CFLAGS) $(CFLAGS) -fPIC -shared -o $@ $(srcdir)/tests/crash/limit/nomem.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(PRELOADED) -o $@ '$(srcdir)/tests/crash/limit/nomem.c'

@@ -8,11 +8,10 @@ tests_crash_stop_churn_LDADD = libjobtab.la
 tests_crash_stop_churn_mutant_SOURCES = tests/crash/stop/churn.c
 tests_crash_stop_churn_mutant_LDADD = libmutant.la
 
-# Loaded into others; -rpath makes libtool build what it would not install.
-shim = tests/crash/stop/shim.la
-EXTRA_LTLIBRARIES = $(shim)
+# Loaded into others.
+shim = tests/crash/stop/shim.so
+EXTRA_DIST += tests/crash/stop/shim.c tests/crash/stop/shim.h
 check_DATA += $(shim)
-tests_crash_stop_shim_la_SOURCES = tests/crash/stop/shim.c tests/crash/stop/shim.h
-tests_crash_stop_shim_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
-tests_crash_stop_shim_la_LDFLAGS = -module -avoid-version -shared -rpath $(abs_builddir)
-tests_crash_stop_shim_la_LIBADD = -ldl
+CLEANFILES += $(shim)
+$(shim): tests/crash/stop/shim.c tests/crash/stop/shim.h
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(PRELOADED) -o $@ '$(srcdir)/tests/crash/stop/shim.c' -ldl

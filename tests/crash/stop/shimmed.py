@@ -10,7 +10,7 @@ import time
 
 from conftest import BUILD, alive, seconds
 
-LIBRARY = BUILD / "tests/crash/stop/.libs/shim.so"
+LIBRARY = BUILD / "tests/crash/stop/shim.so"
 CHURN = BUILD / "tests/crash/stop/churn"
 READ, WRITE = 1, 2
 
