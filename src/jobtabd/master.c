@@ -197,7 +197,7 @@ static void take_ready(void)
     }
 }
 
-static void take_talk(const struct crew *crew, const struct slot *slot)
+static void take_talk(struct crew *crew, const struct slot *slot)
 {
     struct talk talk;
 

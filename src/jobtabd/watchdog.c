@@ -132,10 +132,11 @@ static bool is_as_told(const struct crew *crew, const struct jobtab_holder *hold
 
 /* A keeper runs with fewer rights than the master, and may ask for nobody's end but of those who have the
  * table open. */
-void watchdog_told(const struct crew *crew, const struct talk *talk)
+void watchdog_told(struct crew *crew, const struct talk *talk)
 {
     static pid_t refused; /* said once of each */
     const struct jobtab_holder *holder = &talk->holder;
+    struct slot *slot = (struct slot *)crew_find(crew, holder->pid); /* NULL: it is no role */
     struct process process;
     char text[160];
 
@@ -152,6 +153,9 @@ void watchdog_told(const struct crew *crew, const struct talk *talk)
         errno = ESTALE;
     } else if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0) {
         log_error("process %d (%s) is ended: %s", (int)holder->pid, process.name, text);
+        if (slot) {
+            slot->ended = true;
+        }
         errno = 0;
     }
     if (errno != 0 && refused != holder->pid) {

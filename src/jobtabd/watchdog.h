@@ -17,6 +17,6 @@ struct talk;
 int64_t watchdog_tend(struct crew *crew);
 
 /* The crew's keeper has found somebody in the way. */
-void watchdog_told(const struct crew *crew, const struct talk *talk);
+void watchdog_told(struct crew *crew, const struct talk *talk);
 
 #endif
