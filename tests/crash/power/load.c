@@ -62,6 +62,11 @@ void load_text(char *text, size_t size, uint64_t seed)
     text[0] = text[size - 1] = '"';
 }
 
+bool load_makes(int verb)
+{
+    return verb == JOBTAB_SUBMIT || verb == JOBTAB_RESTORE;
+}
+
 uint64_t load_seed(const struct jobtab_id *id)
 {
     uint64_t seed;
@@ -153,7 +158,7 @@ static void ask(struct client *c, struct jobtab_op *ops, struct jobtab_job *jobs
         if (!expected(result))
             leave(c, "an operation", result, ops[i].why);
         if (result == JOBTAB_OK || result == JOBTAB_STOP)
-            note(c, asked, (int)ops[i].verb, result, ops[i].verb == JOBTAB_SUBMIT ? seed + i : 0,
+            note(c, asked, (int)ops[i].verb, result, load_makes((int)ops[i].verb) ? seed + i : 0,
                  &jobs[i]);
     }
 }
@@ -166,13 +171,18 @@ static int ask_one(struct client *c, struct jobtab_op *op, struct jobtab_job *jo
 
 /* ------------------------------------------------------------------- the actions */
 
+static uint64_t some_seed(struct client *c)
+{
+    return (uint64_t)c->number << 56 | (uint64_t)dice(c, 1 << 24) << 32 | c->keys * 16;
+}
+
 static void submit_several(struct client *c, size_t n)
 {
     static char texts[4][TEXT_MAX];
     char key[32];
     struct jobtab_op ops[4] = {0};
     struct jobtab_job jobs[4];
-    uint64_t seed = (uint64_t)c->number << 56 | (uint64_t)dice(c, 1 << 24) << 32 | c->keys * 16;
+    uint64_t seed = some_seed(c);
 
     for (size_t i = 0; i < n; i++) {
         size_t size = some_size(c);
@@ -210,10 +220,33 @@ static void submit_many(struct client *c)
     submit_several(c, 2 + dice(c, 3));
 }
 
+/* As from another table. */
+static void restore(struct client *c)
+{
+    static char text[TEXT_MAX];
+    struct jobtab_job job, as = {.state = dice(c, 2) ? JOBTAB_PENDING : JOBTAB_CANCELLED,
+                                 .created_at = jobtab_now()};
+    struct jobtab_op op = {.verb = JOBTAB_RESTORE};
+    uint64_t seed = some_seed(c);
+    size_t size = some_size(c);
+
+    if (size)
+        load_text(text, size, seed);
+    snprintf(as.kind, sizeof as.kind, "%s", kinds[dice(c, KINDS)]);
+    op.restore = (struct jobtab_restore){
+        .job = &as, .params = size ? text : NULL, .params_size = size};
+    c->keys++;
+    ask(c, &op, &job, 1, seed);
+    if (!op.result)
+        share(c->log, &job.id);
+}
+
 static void take(struct client *c, const struct jobtab_op *op, const struct jobtab_job *job)
 {
     c->hands[c->n_hands++] =
-        (struct hand){.job = *job, .token = op->token, .remote = op->claim.lease > 0};
+        (struct hand){.job = *job,
+                      .token = op->token,
+                      .remote = op->verb == JOBTAB_CLAIM && op->claim.lease > 0};
 }
 
 static void claim(struct client *c)
@@ -226,6 +259,15 @@ static void claim(struct client *c)
     op.claim = (struct jobtab_claim){.kind = kinds[dice(c, KINDS)],
                                      .lease = dice(c, 4) ? 0 : 1 + dice(c, 60)};
     if (ask_one(c, &op, &job) == JOBTAB_OK)
+        take(c, &op, &job);
+}
+
+static void take_one(struct client *c)
+{
+    struct jobtab_op op = {.verb = JOBTAB_TAKE, .id = some_job(c)};
+    struct jobtab_job job;
+
+    if (c->n_hands < HANDS && ask_one(c, &op, &job) == JOBTAB_OK)
         take(c, &op, &job);
 }
 
@@ -408,7 +450,7 @@ static const struct {
     {submit, 14}, {submit_many, 2}, {claim, 14},           {report, 10},
     {renew, 3},   {append_log, 6},  {finish, 10},          {finish_and_claim, 4},
     {release, 2}, {meddle, 12},      {look, 6},             {sweep, 3},
-    {reopen, 1},
+    {reopen, 1},  {take_one, 4},     {restore, 3},
 };
 
 void load_client(struct log *log, const char *dir, unsigned number, unsigned seed, uint32_t limit)

@@ -121,6 +121,8 @@ struct jobtab_options load_options(void);
 void load_text(char *text, size_t size, uint64_t seed);
 char load_letter(uint64_t seed, uint64_t at);
 uint64_t load_seed(const struct jobtab_id *id);
+/* The verbs that bring params, whose seed stands with their answers. */
+bool load_makes(int verb);
 
 /* ------------------------------------------------------------------- the story */
 

@@ -150,7 +150,7 @@ static bool is_log(const char *part, size_t size, uint64_t seed, uint64_t at)
     return true;
 }
 
-/* The seed that its submit logged. */
+/* The seed that was logged when it was made. */
 static bool params_seed(const struct reading *reading, const struct told *newest_told,
                         uint64_t *seed)
 {
@@ -160,7 +160,7 @@ static bool params_seed(const struct reading *reading, const struct told *newest
     while (*at != newest_told)
         at++;
     for (; at >= reading->of_job && memcmp(&(*at)->job.id, id, sizeof *id) == 0; at--) {
-        if ((*at)->verb == JOBTAB_SUBMIT) {
+        if (load_makes((*at)->verb)) {
             *seed = (*at)->seed;
             return true;
         }
