@@ -156,6 +156,8 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
     struct queue *queue = &f->table->shared->queue;
     struct turn *turn = &queue->turn;
 
+    int faster = 0;
+
     assert_ptr_not_equal(round, MAP_FAILED);
     for (int n = 0; n < ROUNDS; n++) {
         *round = (struct round){.dir = f->dir};
@@ -170,7 +172,14 @@ static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **
         pause_ms(10);
         queue_leave(queue, NULL, 0);
         bool died;
-        assert_true(turn_try(turn, &died));
+        if (!turn_try(turn, &died)) { /* who was woken was faster: this round shows nothing */
+            end(busy);
+            end(first);
+            end(second);
+            assert_true(++faster < 10 * ROUNDS);
+            n--;
+            continue;
+        }
         kill(first, SIGKILL);
         end(busy);
         assert_int_equal(waitpid(first, NULL, 0), first);

@@ -29,8 +29,8 @@
 #include <unistd.h>
 
 #define BOUND     5000 /* ms for the neighbour to write */
-#define JOBS      60   /* finished ones that the table begins with; it holds twice as many */
-#define POINTS    500  /* a call that needs more allocations than this is one that never ends */
+#define JOBS      20   /* finished ones that the table begins with; it holds twice as many */
+#define POINTS    5000 /* a call that needs more allocations than this is one that never ends */
 
 char fault[WORDS];
 static pid_t neighbor;
