@@ -14,20 +14,22 @@
  *   what all have queued, each with its own result. If the leader is killed, at any instruction,
  *   each operation is done once or not at all, and the next one goes on. The operation of a
  *   caller that is killed while it waits may still be done.
- * - Disks fail: when a commit fails (an I/O error, a disk that is full beyond all reserve) its callers
- *   get JOBTAB_BROKEN, in whatever process; each operation is done once or not at all, and nobody was
- *   told. Such a handle is of no use but to be closed; the process may open the table again at once.
- *   Reads of other handles go on. The next change, of whoever, undoes what the commit left in the
- *   file, makes sure that all of the file is on disk and can be read, and verifies it; until the disk
- *   lets it, changes get JOBTAB_SYSTEM (JOBTAB_FULL) and change nothing. If faults are found all
- *   changes get JOBTAB_DAMAGED, until nobody has the table open and it was repaired or replaced.
- *   The file is read through a map: a page of it that cannot be read ends the process with SIGBUS.
- *   A disk without room refuses submits with JOBTAB_FULL while a reserve of 1 MiB (less, where the map is
- *   small) is left for what ends jobs. Ignore SIGXFSZ where file sizes are limited.
+ * - Disks fail: when a commit fails (an I/O error, a disk that is full beyond all reserve) its
+ *   callers get JOBTAB_BROKEN, in whatever process; each operation is done once or not at all, and
+ *   nobody was told. Such a handle is of no use but to be closed; the process may open the table
+ *   again at once. Reads of other handles go on. The next change, of whoever, undoes what the
+ *   commit left in the file, makes sure that all of the file is on disk and can be read, and
+ *   verifies it; until the disk lets it, changes get JOBTAB_SYSTEM (JOBTAB_FULL) and change
+ *   nothing. If faults are found all changes get JOBTAB_DAMAGED, until nobody has the table open
+ *   and it was repaired or replaced. The file is read through a map: a page of it that cannot be
+ *   read ends the process with SIGBUS. A disk without room refuses submits with JOBTAB_FULL while a
+ *   reserve of 1 MiB (less, where the map is small) is left for what ends jobs. Ignore SIGXFSZ
+ *   where file sizes are limited.
  * - Stopping: a process that is stopped (SIGSTOP, a debugger) while it leads holds all writers up.
- *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped; those that
- *   wait to open do so with one that is stopped while it opens. One that is stopped inside a read keeps what becomes free from being used again, and the file grows: see
- *   jobtab_holders; jobtabd ends such a process.
+ *   Those that wait look after half a second, and end it with SIGKILL if it stays stopped; those
+ *   that wait to open do so with one that is stopped while it opens. One that is stopped inside a
+ *   read keeps what becomes free from being used again, and the file grows: see jobtab_holders;
+ *   jobtabd ends such a process.
  * - Blocking: reads (get, find, read, list, stat, claimable) never wait for a writer. Calls that
  *   change the table wait for other writers and for the disk; no bound is promised.
  * - Threads: a handle may be used by any number of threads. A process opens a table once.
@@ -36,10 +38,10 @@
  *   and leaves the parent's handle sound. A child opens the table for itself.
  * - Exec: no descriptor of the table survives it.
  * - Times are milliseconds: instants since 1970 UTC, 0 meaning none; durations as such.
- * - Clocks: leases and time-outs are counted on the boot clock, which nobody steps. When jobs are due or expire
- *   is told by the wall clock. Stepped forward, it makes due at once what it passes, and no finished
- *   job is deleted early; stepped back, no job waits longer for that once somebody sweeps, and finished
- *   jobs are kept longer. Versions and ids grow whatever it does.
+ * - Clocks: leases and time-outs are counted on the boot clock, which nobody steps. When jobs are
+ *   due or expire is told by the wall clock. Stepped forward, it makes due at once what it passes,
+ *   and no finished job is deleted early; stepped back, no job waits longer for that once somebody
+ *   sweeps, and finished jobs are kept longer. Versions and ids grow whatever it does.
  * - Strings are UTF-8, NUL-terminated; a length limit is in bytes without the NUL.
  * - JSON is one value of RFC 8259 in UTF-8, at most 512 levels deep. It is checked when it comes
  *   in, and kept as the bytes that came; jobtab_why() names the byte where it is none.
@@ -315,8 +317,8 @@ struct jobtab_bytes {
     size_t size;
 };
 
-/* A job as it was, in another table or in another system. Of `job` these are not looked at: version,
- * owner, log_begin, log_end, params_size and result_size. */
+/* A job as it was, in another table or in another system. Of `job` these are not looked at:
+ * version, owner, log_begin, log_end, params_size and result_size. */
 struct jobtab_restore {
     const struct jobtab_job *job;
     const char *params; /* JSON text, or NULL for {} */
@@ -382,19 +384,21 @@ int jobtab_delete(struct jobtab *table, const struct jobtab_id *id);
 
 /* Put a job into the table as it was: state, reason, times, attempts, texts, parts.
  *
- * - Its id is kept; it must be a UUIDv7 of at most a day ahead. All zero: it gets one, made from its
- *   created_at, so that it stands among the others by its age.
- * - Version and place in the queue are new, as if it had been submitted now. A running job comes back
- *   as pending and that attempt does not count: whoever worked on it is not here. A cancelling one
- *   comes back as cancelled.
- * - created_at 0 is now; so is finished_at of a finished job, unless updated_at is known; expires_at 0
- *   is the table's retention from now. A scheduled job needs its run_at. 0 in max_attempts,
- *   max_crashes, backoff and timeout: as the kind's policy has it. What other systems do not know
- *   of a job in its state is filled in: a completed one has 100 percent, one attempt and no reason,
- *   and began, as a failed one did, when it was created; one that waits has an attempt left.
+ * - Its id is kept; it must be a UUIDv7 of at most a day ahead. All zero: it gets one, made from
+ *   its created_at, so that it stands among the others by its age.
+ * - Version and place in the queue are new, as if it had been submitted now. A running job comes
+ *   back as pending and that attempt does not count: whoever worked on it is not here. A cancelling
+ *   one comes back as cancelled.
+ * - created_at 0 is now; so is finished_at of a finished job, unless updated_at is known;
+ *   expires_at 0 is the table's retention from now. A scheduled job needs its run_at. 0 in
+ *   max_attempts, max_crashes, backoff and timeout: as the kind's policy has it. What other systems
+ *   do not know of a job in its state is filled in: a completed one has 100 percent, one attempt
+ *   and no reason, and began, as a failed one did, when it was created; one that waits has an
+ *   attempt left.
  * - Its key is kept, and gives this job to every submit that comes with it: what the first request
  *   was is not known here.
- * - No finished job is evicted for it, and it counts in no total of jobtab_stat: it happened elsewhere.
+ * - No finished job is evicted for it, and it counts in no total of jobtab_stat: it happened
+ *   elsewhere.
  *
  * JOBTAB_CONFLICT: the table has a job of that id (or, when the id is all zero, of that key), and
  * op.repeated is set; or another job has the key. JOBTAB_FULL, JOBTAB_TOOBIG, JOBTAB_INVALID. */
@@ -530,17 +534,19 @@ struct jobtab_holder {
     bool busy;           /* a thread of it runs, or waits for a disk */
 };
 
-/* Who holds what at this moment, at most *n of them; *n becomes how many there are in holders. A process with
- * several snapshots is told once, with the oldest. Waits for nobody, whoever may be stopped, and
- * takes nothing itself. One that is asked about twice, has the same what and number both times, and
- * is stopped, or neither was busy nor used the processor meanwhile, is in the others' way. */
+/* Who holds what at this moment, at most *n of them; *n becomes how many there are in holders. A
+ * process with several snapshots is told once, with the oldest. Waits for nobody, whoever may be
+ * stopped, and takes nothing itself. One that is asked about twice, has the same what and number
+ * both times, and is stopped, or neither was busy nor used the processor meanwhile, is in the
+ * others' way. */
 int jobtab_holders(struct jobtab *table, struct jobtab_holder *holders, size_t *n);
 
 /* --------------------------------------------------------------- maintenance */
 
-/* Would changes be taken now, as far as can be told without trying? JOBTAB_OK; JOBTAB_SYSTEM after a
- * commit failed and until the table has been verified; JOBTAB_DAMAGED when that found faults;
- * JOBTAB_BROKEN when this handle is to be closed and opened again. Waits for nothing, reads nothing. */
+/* Would changes be taken now, as far as can be told without trying? JOBTAB_OK; JOBTAB_SYSTEM after
+ * a commit failed and until the table has been verified; JOBTAB_DAMAGED when that found faults;
+ * JOBTAB_BROKEN when this handle is to be closed and opened again. Waits for nothing, reads
+ * nothing. */
 int jobtab_writable(struct jobtab *table);
 
 /* A compacted copy into directory `dir` (made; must not hold a table): written, synced, then

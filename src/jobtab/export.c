@@ -1,7 +1,7 @@
 /* export.c - the command that writes all jobs out: as lines of JSON, or into an SQLite file.
  *
- * A line is the object of the HTTP interface and, behind it, what else `jobtab import` needs to put the
- * same job into another table.
+ * A line is the object of the HTTP interface and, behind it, what else `jobtab import` needs to put
+ * the same job into another table.
  */
 #include "base64.h"
 #include "cli.h"
@@ -145,7 +145,8 @@ static void export_job(struct exporting *exporting, const struct jobtab_id *id)
     view_free(&view);
 }
 
-/* Not by the backend's verb: it says the same when records are damaged and when it got no further. */
+/* Not by the backend's verb: it says the same when records are damaged and when it got no
+ * further. */
 static int export_all(struct exporting *exporting)
 {
     struct jobtab_filter filter = {
@@ -167,8 +168,8 @@ static int export_all(struct exporting *exporting)
     return error == JOBTAB_OK ? EXIT_FINE : cli_table_failed(error);
 }
 
-/* The file gets its name even when a job could not be read: it has all the others, and the exit code
- * says that it lacks some. */
+/* The file gets its name even when a job could not be read: it has all the others, and the exit
+ * code says that it lacks some. */
 static int finish_file(struct exporting *exporting, bool whole)
 {
     char why[512] = "";

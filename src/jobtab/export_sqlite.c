@@ -59,8 +59,8 @@ enum { COLUMNS = sizeof columns / sizeof columns[0] };
 #define BEHIND "params TEXT NOT NULL, result, result_format TEXT, log"
 enum { ID = 1, STATUS, REASON, FIRST, PARAMS = FIRST + COLUMNS, RESULT, RESULT_FORMAT, LOGTEXT };
 
-/* Times are text that SQLite's date functions take; a view's are seconds. The 95th percentile is the
- * least value that 95 of 100 do not exceed. */
+/* Times are text that SQLite's date functions take; a view's are seconds. The 95th percentile is
+ * the least value that 95 of 100 do not exceed. */
 static const char begin_sql[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
                                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA application_id = 0x4a6f6254;"
                                 "BEGIN;";

@@ -17,7 +17,8 @@ struct out;
 
 /* NULL, and why, when it cannot be: or when this build has no SQLite. */
 struct out *out_begin(const char *path, char *why, size_t size);
-/* `log` NULL: not asked for. False, and why, when it could not be written: nothing more is then taken. */
+/* `log` NULL: not asked for. False, and why, when it could not be written: nothing more is then
+ * taken. */
 bool out_job(struct out *out, const struct jobtab_job *job, const char *params, const char *result,
              const char *log, size_t log_size, char *why, size_t size);
 /* Both are the end of `out`. */

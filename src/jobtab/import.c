@@ -1,8 +1,9 @@
 /* import.c - the command that takes jobs in from elsewhere.
  *
  * A source gives rows, moved.c makes jobs of them, and so many at a time go into the table in one
- * transaction: what a crash leaves are whole batches. A job that is in the table already is passed over, so
- * a second run completes the first. What does not fit is named, with its reason, and passed over too.
+ * transaction: what a crash leaves are whole batches. A job that is in the table already is passed
+ * over, so a second run completes the first. What does not fit is named, with its reason, and
+ * passed over too.
  */
 #include "cli.h"
 #include "moved.h"

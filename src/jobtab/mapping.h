@@ -56,8 +56,8 @@ struct mapping {
     size_t n;
 };
 
-/* Take in "TARGET=COLUMN" and "TARGET:VALUE=OURS", comma between them, up to MAPPING_MAX. False when the
- * text is none. */
+/* Take in "TARGET=COLUMN" and "TARGET:VALUE=OURS", comma between them, up to MAPPING_MAX. False
+ * when the text is none. */
 bool mapping_add(struct mapping *mapping, const char *text);
 void mapping_free(struct mapping *mapping);
 

@@ -289,8 +289,8 @@ static char *quoted(const char *text, size_t size)
     return json;
 }
 
-/* A value as JSON: as it came, or its text as JSON if it is some (`any`, or an object or array), else as a
- * string. NULL: no text. */
+/* A value as JSON: as it came, or its text as JSON if it is some (`any`, or an object or array),
+ * else as a string. NULL: no text. */
 static char *json_of(const struct value *value, bool any, size_t *size)
 {
     char *json = NULL;
@@ -314,7 +314,8 @@ static bool no_text(const struct making *making, const char *name)
 
 static const char space[] = " \t\r\n";
 
-/* Of a sound object, without its last brace, how much there is: 1 when it is empty. 0: it is no object. */
+/* Of a sound object, without its last brace, how much there is: 1 when it is empty. 0: it is no
+ * object. */
 static size_t open_object(char *object)
 {
     if (object[strspn(object, space)] != '{')

@@ -18,8 +18,8 @@ struct moved {
     bool nameless;    /* has neither id nor key: a second run cannot tell that it was here */
 };
 
-/* `kind` is that of rows without one, or NULL. False, and why, naming the field, when the row makes no job;
- * the bounds of a table are not looked at. */
+/* `kind` is that of rows without one, or NULL. False, and why, naming the field, when the row makes
+ * no job; the bounds of a table are not looked at. */
 bool moved_make(struct moved *moved, const struct mapping *mapping, const char *kind,
                 struct row *row, char why[MOVED_WHY]);
 void moved_free(struct moved *moved);

@@ -1,7 +1,7 @@
 /* source.h - where jobs are moved in from: one row after the other.
  *
- * Nothing of what is read is changed there. A source that this build has no library for says so when it
- * is opened.
+ * Nothing of what is read is changed there. A source that this build has no library for says so
+ * when it is opened.
  */
 #ifndef SOURCE_H
 #define SOURCE_H

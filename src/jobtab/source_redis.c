@@ -1,8 +1,8 @@
 /* source_redis.c - jobs in a Redis: one key each, its value a JSON object or a hash.
  *
- * Keys come by SCAN, a page at a time, which blocks the server for no longer than that; what types and values
- * they have is asked for in two round trips a page. SCAN may name a key twice, and keys may go
- * meanwhile: the first is passed over, so are the others.
+ * Keys come by SCAN, a page at a time, which blocks the server for no longer than that; what types
+ * and values they have is asked for in two round trips a page. SCAN may name a key twice, and keys
+ * may go meanwhile: the first is passed over, so are the others.
  */
 #include "config.h"
 

@@ -129,8 +129,8 @@ static void fail_start(struct child *child, const char *what, const char *why)
     child->stage = ENDING;
 }
 
-/* For want of memory or descriptors, which is no fault of the job's: it goes back as it came. Always
- * false. */
+/* For want of memory or descriptors, which is no fault of the job's: it goes back as it came.
+ * Always false. */
 static bool give_back(struct child *child, const char *what, const char *why)
 {
     log_write(LOG_LEVEL_WARN, child->name, "not started for now: %s: %s", what, why);
@@ -144,8 +144,8 @@ static bool is_want(int error)
     return error == ENOMEM || error == EMFILE || error == ENFILE || error == EAGAIN;
 }
 
-/* The parameters, for relay_open; an empty object for a job that was submitted without. JOBTAB_OK, or
- * the table's error. */
+/* The parameters, for relay_open; an empty object for a job that was submitted without. JOBTAB_OK,
+ * or the table's error. */
 static int read_params(const struct child *child, char **params, size_t *size)
 {
     uint64_t offset = 0;
@@ -390,14 +390,16 @@ static void heed(struct child *child, const struct jobtab_op *op, const char *wh
         log_write(LOG_LEVEL_ERROR, child->name, "%s: %s", what, op->why);
 }
 
-/* The table takes no change at all now: a disk that fails or is full, or damage that awaits repair. */
+/* The table takes no change at all now: a disk that fails or is full, or damage that awaits
+ * repair. */
 static bool worth_repeating(const struct child *child, int result)
 {
     return result == JOBTAB_SYSTEM || result == JOBTAB_FULL ||
            (result == JOBTAB_DAMAGED && jobtab_writable(child->site->table) == JOBTAB_DAMAGED);
 }
 
-/* A table that stays full must not keep a job from its end: the end has room, its log may have none. */
+/* A table that stays full must not keep a job from its end: the end has room, its log may have
+ * none. */
 static bool gives_up_log(struct child *child, int result)
 {
     if (child->stage != ENDING || result != JOBTAB_FULL)
@@ -493,7 +495,8 @@ static void add_news(struct child *child)
     }
 }
 
-/* The end of what it wrote may have been read after its own end: too much is too much all the same. */
+/* The end of what it wrote may have been read after its own end: too much is too much all the
+ * same. */
 static enum ending_cause cause_of(const struct child *child)
 {
     bool succeeded = child->status_code == CLD_EXITED && child->status == 0;

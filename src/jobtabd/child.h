@@ -19,8 +19,8 @@ struct child *child_new(const struct site *site, const struct conf_kind *kind,
                         const struct jobtab_job *job, const struct jobtab_token *token);
 /* Waits for child_start. */
 bool child_waits(const struct child *child);
-/* Start its process. When that fails the child exists all the same, to record why; false when it was for
- * want of memory or descriptors: then its job goes back, and others had better wait. */
+/* Start its process. When that fails the child exists all the same, to record why; false when it
+ * was for want of memory or descriptors: then its job goes back, and others had better wait. */
 bool child_start(struct child *child);
 
 /* Tell it to stop: SIGTERM to its group now, SIGKILL `kill_after` ms later. The first cause

@@ -1,8 +1,8 @@
 /* conf_apart.c - reads the file in a child, and takes over what that has found.
  *
- * The child: born by the master at a reload; reads, writes pieces to its pipe, leaves. If it dies on the way, the
- * last piece, END, is missing, and the file counts as not readable. A piece is a head and its texts, as this
- * machine has them: both ends are one program. */
+ * The child: born by the master at a reload; reads, writes pieces to its pipe, leaves. If it dies
+ * on the way, the last piece, END, is missing, and the file counts as not readable. A piece is a
+ * head and its texts, as this machine has them: both ends are one program. */
 #include "config.h"
 
 #include "conf_apart.h"
@@ -110,7 +110,8 @@ static bool take(int from, void *bytes, size_t size)
     return true;
 }
 
-/* A text of that size, to be freed; *text is NULL when there is none. False: no memory, or no text. */
+/* A text of that size, to be freed; *text is NULL when there is none. False: no memory, or no
+ * text. */
 static bool take_text(int from, uint32_t size, char **text)
 {
     *text = NULL;

@@ -60,16 +60,16 @@ void crew_free(struct crew *crew);
  * do, INT64_MAX for never. In a child that it forked it does not return. */
 int64_t crew_tend(struct crew *crew, const struct crew_links *links);
 
-/* A process said that it is ready, or died (`status` as waitpid has it) and leaves its slot, reaped or
- * not. False: it is not of this crew. */
+/* A process said that it is ready, or died (`status` as waitpid has it) and leaves its slot, reaped
+ * or not. False: it is not of this crew. */
 bool crew_said_ready(struct crew *crew, pid_t pid);
 bool crew_died(struct crew *crew, pid_t pid, int status);
 
 /* Told to leave by SIGQUIT or SIGTERM. A second call may only be harder. */
 void crew_leave(struct crew *crew, int signal);
 
-/* Look whether a slot's process was stopped or goes on; true when it is dead, and not reaped: *status
- * is as waitpid has it. */
+/* Look whether a slot's process was stopped or goes on; true when it is dead, and not reaped:
+ * *status is as waitpid has it. */
 bool crew_look(struct slot *slot, int *status);
 
 void slot_name(const struct slot *slot, char *text, size_t size);

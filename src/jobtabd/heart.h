@@ -1,7 +1,8 @@
 /* heart.h - how the master sees that a role goes on: two words for each, in memory that both share.
  *
  * Born:  mapped by the master for a crew, before it forks; zero.
- * Life:  written by one role, by its loop and by the thread that calls the table; read by the master.
+ * Life:  written by one role, by its loop and by the thread that calls the table; read by the
+ * master.
  * Crash: what a role that died has left is set to zero before the next one has the place.
  */
 #ifndef HEART_H
@@ -21,7 +22,8 @@ struct heart *hearts_new(size_t n);
 void hearts_free(struct heart *hearts, size_t n);
 void heart_clear(struct heart *heart);
 
-/* In a role: this one is its own from now on. Without one the rest does nothing that anybody sees. */
+/* In a role: this one is its own from now on. Without one the rest does nothing that anybody
+ * sees. */
 void heart_use(struct heart *heart);
 void heart_beat(void);
 /* Around a call to the table that may wait for others or for the disk. Of one thread. */

@@ -1,12 +1,13 @@
 /* keeper.c - moves what time moves.
  * Born:  forked by the master; opens the table itself.
  * Loop:  look who is in the others' way (lookout.h), and sweep: due retries and delayed jobs,
- *        expiry, lapsed leases, jobs whose owner died, dead readers' slots; in small transactions with pauses while there is more, so that a
- *        million jobs which expire at once leave the table to those who submit. Then sleep
- *        until the next thing is due, the table has changed, or a second is over: no event tells
- *        of a process's death, unless the master reaps it and asks for a sweep before. A table that is
- *        in doubt is verified by the next sweep, so that it does not stay so until somebody writes; one
- *        that refuses it is asked again every second.
+ *        expiry, lapsed leases, jobs whose owner died, dead readers' slots; in small transactions
+ *        with pauses while there is more, so that a million jobs which expire at once leave the
+ *        table to those who submit. Then sleep until the next thing is due, the table has changed,
+ *        or a second is over: no event tells of a process's death, unless the master reaps it and
+ *        asks for a sweep before. A table that is in doubt is verified by the next sweep, so that
+ *        it does not stay so until somebody writes; one that refuses it is asked again every
+ *        second.
  * Ends:  QUIT and TERM alike, at once: nothing is under way between two sweeps.
  * Crash: nothing is lost; another keeper does what is due. Runners and workers go on.
  */
@@ -54,8 +55,8 @@ struct keeper {
     struct jobtab_job running[RUNNING_SEEN]; /* before the sweep at hand */
 };
 
-/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row, unless
- * somebody has just died. */
+/* A sweep counts; who lost what is seen by comparing. Not before each of many sweeps in a row,
+ * unless somebody has just died. */
 static void remember_running(struct keeper *keeper, int64_t now)
 {
     struct jobtab_filter filter = {.states = JOBTAB_STATE_BIT(JOBTAB_RUNNING) |
@@ -174,7 +175,8 @@ static int sweep(struct keeper *keeper)
     return left < least ? (int)least : left > HEARTBEAT ? HEARTBEAT : (int)left;
 }
 
-/* Look, and sweep when it is time. Returns how long to sleep, in ms, or -1 when the table is broken. */
+/* Look, and sweep when it is time. Returns how long to sleep, in ms, or -1 when the table is
+ * broken. */
 static int turn(struct keeper *keeper)
 {
     enum lookout_next look = lookout_look(keeper->lookout);

@@ -18,7 +18,8 @@
 #include "talk.h"
 #include "watch.h"
 
-/* ms, and in four looks: a tracer stops for moments. A fast disk makes a file grow by 75 MB/s meanwhile. */
+/* ms, and in four looks: a tracer stops for moments. A fast disk makes a file grow by 75 MB/s
+ * meanwhile. */
 #define STOPPED_FOR 150
 #define FIRST_LOOK  100  /* ms into a call; most are over before */
 #define TELL_EVERY  1000 /* ms; the master may have had a reason to leave it alone for now */

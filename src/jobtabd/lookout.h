@@ -1,9 +1,9 @@
-/* lookout.h - the keeper's look at who is in the others' way: stopped or hung with a lock of the table or an
- * old snapshot.
+/* lookout.h - the keeper's look at who is in the others' way: stopped or hung with a lock of the
+ * table or an old snapshot.
  *
  * Born:  by the keeper, once its table is open, with a thread that sleeps.
- * Loop:  the keeper looks at each of its turns. While it is in a call to the table, which may itself wait
- *        for the one who is in the way, the thread looks in its place.
+ * Loop:  the keeper looks at each of its turns. While it is in a call to the table, which may
+ *        itself wait for the one who is in the way, the thread looks in its place.
  * Ends:  with the process.
  * Crash: is the keeper's; the next one begins anew.
  */
@@ -15,8 +15,8 @@
 struct jobtab;
 struct lookout;
 
-/* `talk`: where the master is told of a process to end. `stall`: ms that a process may do nothing with
- * what it holds; 0: nobody is told of at all. NULL with errno. */
+/* `talk`: where the master is told of a process to end. `stall`: ms that a process may do nothing
+ * with what it holds; 0: nobody is told of at all. NULL with errno. */
 struct lookout *lookout_start(struct jobtab *table, int talk, int64_t stall);
 
 enum lookout_next {

@@ -231,7 +231,8 @@ static bool look_after_roles(void)
     return runner_died;
 }
 
-/* Those that dead roles left us. The first of the dead is all that the kernel tells of without reaping. */
+/* Those that dead roles left us. The first of the dead is all that the kernel tells of without
+ * reaping. */
 static void bury_strays(void)
 {
     siginfo_t info = {0};

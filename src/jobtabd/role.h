@@ -6,9 +6,9 @@
  *
  * Of descriptors a role has 0 to 2, the log's, its lifeline, the ready pipe and, a worker, the
  * listeners, the keeper, its talk with the master; all are close-on-exec. SIGPIPE, SIGXFSZ,
- * SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH are ignored, and an exec'd program would inherit that: who spawns one resets all signals.
- * With `user` set, a role is still root until role_begin: what only root can read (a TLS
- * key) is read before it.
+ * SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH are ignored, and an exec'd program would inherit
+ * that: who spawns one resets all signals. With `user` set, a role is still root until role_begin:
+ * what only root can read (a TLS key) is read before it.
  */
 #ifndef ROLE_H
 #define ROLE_H
@@ -26,8 +26,8 @@ enum role_stop {
     ROLE_TERM, /* SIGTERM, or the master died: stop now, hand jobs back */
 };
 
-/* Exit code of a role that the table keeps from its work, and not a fault of its own: it cannot be opened
- * now, or a commit failed. Another one is started soon, and goes on being started. */
+/* Exit code of a role that the table keeps from its work, and not a fault of its own: it cannot be
+ * opened now, or a commit failed. Another one is started soon, and goes on being started. */
 #define ROLE_NO_TABLE 10
 
 struct role {

@@ -10,12 +10,12 @@ struct jobtab;
 
 #define ROLE_TABLE_EVERY 1000 /* ms between two attempts */
 
-/* Whether to try again after this error: what only an operator can change is none to wait for, and in a
- * crew on trial there are others who serve. */
+/* Whether to try again after this error: what only an operator can change is none to wait for, and
+ * in a crew on trial there are others who serve. */
 bool role_table_may_come(const struct role *role, int error);
 
-/* Open the table, however long it takes, for a role that can do nothing without. JOBTAB_OK, or the last
- * error, which the log has been told: then leave, also when it was asked to stop meanwhile. */
+/* Open the table, however long it takes, for a role that can do nothing without. JOBTAB_OK, or the
+ * last error, which the log has been told: then leave, also when it was asked to stop meanwhile. */
 int role_table_open(struct role *role, struct jobtab **table);
 
 #endif

@@ -5,8 +5,8 @@
  *        stop those that are cancelled or over their time, record how they ended. All that a
  *        turn has to write is one batch; the next is written while the loop goes on.
  * Ends:  QUIT lets children end; TERM, or the master's death, tells them to stop and hands their
- *        jobs back. A commit that failed ends it at once, and its children with it; what a disk that
- *        is full or failing refuses is tried again every second.
+ *        jobs back. A commit that failed ends it at once, and its children with it; what a disk
+ *        that is full or failing refuses is tried again every second.
  * Crash: the kernel kills its children; the keeper sees the owners gone, and their jobs go
  *        back to pending.
  */
@@ -141,8 +141,8 @@ static void claim(struct runner *runner)
     runner->first_kind++;
 }
 
-/* One a turn: while one is started nobody else is looked after. What was claimed when we are told to
- * go is handed back. */
+/* One a turn: while one is started nobody else is looked after. What was claimed when we are told
+ * to go is handed back. */
 static void start_one(struct runner *runner)
 {
     for (size_t i = 0; i < runner->n_children; i++) {

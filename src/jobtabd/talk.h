@@ -1,9 +1,10 @@
-/* talk.h - what the master and a keeper say to each other, a message in one packet of a socket that the two
- * of them have alone.
+/* talk.h - what the master and a keeper say to each other, a message in one packet of a socket that
+ * the two of them have alone.
  *
  *   TALK_CLEAR    master: somebody died and is not reaped yet; clear the slots of the dead
  *   TALK_CLEARED  keeper: they are cleared, for the request of that number
- *   TALK_HOLDER   keeper: this process is in the others' way; the master looks for itself and ends it
+ *   TALK_HOLDER   keeper: this process is in the others' way; the master looks for itself and ends
+ *   it
  */
 #ifndef TALK_H
 #define TALK_H

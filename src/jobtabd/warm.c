@@ -298,8 +298,8 @@ static void works_on(struct warm_child *child, const struct jobtab_job *job)
                  memcmp(&child->job, &job->id, sizeof job->id) == 0;
 
     if (!known) {
-        /* When it began is told by the wall clock, which may have been stepped since: not before the last
-         * look, and not later than now. */
+        /* When it began is told by the wall clock, which may have been stepped since: not before
+         * the last look, and not later than now. */
         int64_t now = watch_clock(), longest = now - child->warm->looked_at;
         int64_t lasted = jobtab_now() - job->started_at;
         lasted = lasted < 0 ? 0 : lasted > longest ? longest : lasted;

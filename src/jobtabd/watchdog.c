@@ -130,8 +130,8 @@ static bool is_as_told(const struct crew *crew, const struct jobtab_holder *hold
            proc_has_open(holder->pid, lock);
 }
 
-/* A keeper runs with fewer rights than the master, and may ask for nobody's end but of those who have the
- * table open. */
+/* A keeper runs with fewer rights than the master, and may ask for nobody's end but of those who
+ * have the table open. */
 void watchdog_told(struct crew *crew, const struct talk *talk)
 {
     static pid_t refused; /* said once of each */

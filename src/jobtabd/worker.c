@@ -1,15 +1,15 @@
 /* worker.c - serves HTTP.
  * Born:  forked by the master with its listeners; makes the event loop, opens the table itself,
- *        starts the table thread, then says that it is ready. While the table cannot be opened, for a
- *        disk that is full or fails, it answers 503 and tries again.
+ *        starts the table thread, then says that it is ready. While the table cannot be opened, for
+ *        a disk that is full or fails, it answers 503 and tries again.
  * Loop:  reads are answered inline from a snapshot; changes go to the table thread (writer.h) and
  *        are answered after their commit. The loop never waits for the disk or a lock.
  * Ends:  QUIT: takes no new connection and leaves when the last one has closed, or after
  *        shutdown_timeout. TERM, or the master's death: refuses changes, answers for those that
  *        commit within a second, and leaves.
  * Crash: loses no job: it keeps none. Whoever got no answer can ask again. A table that is broken
- *        for this process (a commit with unknown outcome) makes it leave, so that a new worker opens
- *        it afresh. A page of the table that cannot be read ends it with SIGBUS.
+ *        for this process (a commit with unknown outcome) makes it leave, so that a new worker
+ *        opens it afresh. A page of the table that cannot be read ends it with SIGBUS.
  */
 #include <errno.h>
 #include <h2o.h>
@@ -89,9 +89,9 @@ static bool stopped(const struct worker *worker)
                                      : server_changes(worker->server) == 0;
 }
 
-/* Open the table, if it is time to. While it cannot be opened there is nothing to serve, and everyone is
- * told so rather than kept waiting: the loop may stand still for the attempt. False: it never will
- * be, or somebody else is there to serve meanwhile. */
+/* Open the table, if it is time to. While it cannot be opened there is nothing to serve, and
+ * everyone is told so rather than kept waiting: the loop may stand still for the attempt. False: it
+ * never will be, or somebody else is there to serve meanwhile. */
 static bool try_table(struct worker *worker)
 {
     int64_t now = server_now();

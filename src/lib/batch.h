@@ -1,9 +1,9 @@
 /* batch.h - what the last commit did for others, kept with it: why nothing is done twice.
  *
- * A leader that is killed between its commit and its last answer leaves callers that wait for what is
- * done already. So the commit holds, beside what it changed, a record of the requests in it: their
- * tickets, and what cannot be read again (new ids and tokens). Whoever leads next posts the answers
- * from there, and applies only what is not in it. One record is enough: nobody commits the
+ * A leader that is killed between its commit and its last answer leaves callers that wait for what
+ * is done already. So the commit holds, beside what it changed, a record of the requests in it:
+ * their tickets, and what cannot be read again (new ids and tokens). Whoever leads next posts the
+ * answers from there, and applies only what is not in it. One record is enough: nobody commits the
  * next batch before the answers of this one are posted.
  */
 #ifndef BATCH_H
@@ -30,8 +30,8 @@ void batch_put(struct edit *edit, const struct batch *batch, uint64_t epoch);
 /* Is what batch_put left sound? JOBTAB_DAMAGED, JOBTAB_SCHEMA. */
 int batch_check(struct slice image);
 
-/* The leader before died: make sure that all it committed is on disk, and post the answers it owed. The
- * edit has just begun. */
+/* The leader before died: make sure that all it committed is on disk, and post the answers it owed.
+ * The edit has just begun. */
 int batch_heal(struct edit *edit, struct queue *queue);
 
 #endif

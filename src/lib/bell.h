@@ -23,8 +23,8 @@ struct word {
     char pad[64 - 8 - JOBTAB_KIND_MAX - 2];
 };
 
-/* A part of the shared file; all zero to begin with. Words that are written by different events lie in
- * different cache lines. */
+/* A part of the shared file; all zero to begin with. Words that are written by different events lie
+ * in different cache lines. */
 struct bell {
     _Atomic uint64_t version;
     _Atomic uint32_t changed; /* futex: counts rings */
@@ -41,16 +41,16 @@ void bell_ring(struct bell *bell, uint64_t version);
 /* After a commit: `n` more jobs of `kind` can be claimed. Wakes as many who wait for them. */
 void bell_ring_work(struct bell *bell, const char *kind, uint32_t n);
 
-/* Wait until the newest version is above `seen`, at most until the boot clock shows `deadline` (-1: for
- * ever). False when the time ran out. */
+/* Wait until the newest version is above `seen`, at most until the boot clock shows `deadline` (-1:
+ * for ever). False when the time ran out. */
 bool bell_wait(struct bell *bell, uint64_t seen, int64_t deadline);
 
 /* The word of a kind, given one if it has none. Its value now; take it before looking for work. */
 uint32_t bell_work(struct bell *bell, const char *kind);
 enum bell_end { BELL_RANG, BELL_TIME, BELL_SIGNAL };
 
-/* Wait until the word of `kind` is no longer `seen`: it rang, the deadline came, or a signal handler
- * ran. */
+/* Wait until the word of `kind` is no longer `seen`: it rang, the deadline came, or a signal
+ * handler ran. */
 enum bell_end bell_wait_work(struct bell *bell, const char *kind, uint32_t seen, int64_t deadline);
 
 #endif

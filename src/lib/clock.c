@@ -232,7 +232,8 @@ static inline char *put_pair(char *p, unsigned value)
     return p + 2;
 }
 
-/* "2026-11-23T". Days since 1970; they are counted from March on, so that the leap day is a year's last. */
+/* "2026-11-23T". Days since 1970; they are counted from March on, so that the leap day is a year's
+ * last. */
 static void put_day(int64_t days, char text[DAY_TEXT])
 {
     days += 719468; /* since 1 March of the year 0 */
@@ -253,8 +254,8 @@ static void put_day(int64_t days, char text[DAY_TEXT])
     *p = 'T';
 }
 
-/* Two times or more stand in every job that is read, most of them of one day: gmtime_r, with its lock
- * and its zones, was the most of their cost, and then the day was. */
+/* Two times or more stand in every job that is read, most of them of one day: gmtime_r, with its
+ * lock and its zones, was the most of their cost, and then the day was. */
 void jobtab_time_format(int64_t time_ms, char text[JOBTAB_TIME_TEXT])
 {
     static _Thread_local struct {

@@ -19,8 +19,8 @@ bool boot_same(const struct boot *a, const struct boot *b);
  * for ever. 0: there is none, or it is dead and only waits to be reaped. */
 uint64_t process_start(int32_t pid);
 
-/* This process's pid, for the price of a load. A child gets its own, however it was forked; only one
- * that shares its parent's memory (vfork), and may call nothing, would get the parent's. */
+/* This process's pid, for the price of a load. A child gets its own, however it was forked; only
+ * one that shares its parent's memory (vfork), and may call nothing, would get the parent's. */
 int32_t process_self(void);
 
 /* The process that has the thread; 0 when there is none. */

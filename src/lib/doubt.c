@@ -11,8 +11,8 @@
 /* ms between two attempts: each asks a disk that is not well, and reads all of the table. */
 #define RETRY 500
 
-/* Room that the file must have to grow before it is written to again: a disk that is full to the brim
- * would fail the next commit as it did the last. */
+/* Room that the file must have to grow before it is written to again: a disk that is full to the
+ * brim would fail the next commit as it did the last. */
 #define ROOM (UINT64_C(64) << 10)
 
 void doubt_raise(struct jobtab *table)

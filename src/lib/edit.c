@@ -33,7 +33,8 @@ void edit_drop(struct edit *edit)
     free(edit->kinds);
 }
 
-/* The counts and what the edit makes claimable, of a kind. Its index, or -1 when the edit has failed. */
+/* The counts and what the edit makes claimable, of a kind. Its index, or -1 when the edit has
+ * failed. */
 static ssize_t kind_of(struct edit *edit, const char *kind)
 {
     struct slice image;

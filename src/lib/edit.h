@@ -10,11 +10,12 @@
 
 #include "table.h"
 
-/* Changes that the feed keeps at least. What is over goes EDIT_TRIM at once, from its other end: one for
- * each that comes would be a page more in every commit. */
+/* Changes that the feed keeps at least. What is over goes EDIT_TRIM at once, from its other end:
+ * one for each that comes would be a page more in every commit. */
 #define EDIT_CHANGES 8192
 #define EDIT_TRIM    256
-/* An entry of the feed is a run of changes, id and state, without a gap; its key is the last one's. */
+/* An entry of the feed is a run of changes, id and state, without a gap; its key is the last
+ * one's. */
 #define EDIT_CHANGE  17
 #define EDIT_RUN     64
 
@@ -48,19 +49,19 @@ int edit_begin(struct jobtab *table, struct edit *edit);
 int edit_commit(struct edit *edit);
 void edit_drop(struct edit *edit);
 
-/* Something of `size` bytes is about to be put. JOBTAB_FULL when the disk has no room for it, or so little
- * that it must be left for what ends a job. What ends one and is small is not asked for: the room that
- * is left here is for that, as the map above its high-water mark is. */
+/* Something of `size` bytes is about to be put. JOBTAB_FULL when the disk has no room for it, or so
+ * little that it must be left for what ends a job. What ends one and is small is not asked for: the
+ * room that is left here is for that, as the map above its high-water mark is. */
 enum edit_growth { EDIT_BEGINS /* a job */, EDIT_FILLS /* one that is there: a log, a result */ };
 int edit_grow(struct edit *edit, size_t size, enum edit_growth growth);
 
 /* What jobs of the kind get, as table_policy has it: read once for all submits of the edit. */
 int edit_policy(struct edit *edit, const char *kind, struct jobtab_policy *policy);
 
-/* Write a new or changed job: record, parts, indexes, counts, feed. `old` is as table_load gave it, and
- * nothing was put since; NULL for a new job. `hot` goes with a job that has an owner. Sets version
- * and updated_at (a new job's stands if it has one), and `queued` where that is 0 and the job is
- * pending. Parts that are too large for the record go to `payload`. */
+/* Write a new or changed job: record, parts, indexes, counts, feed. `old` is as table_load gave it,
+ * and nothing was put since; NULL for a new job. `hot` goes with a job that has an owner. Sets
+ * version and updated_at (a new job's stands if it has one), and `queued` where that is 0 and the
+ * job is pending. Parts that are too large for the record go to `payload`. */
 void edit_put(struct edit *edit, const struct record *old, struct record *record, struct hot *hot);
 /* Write only what moves while the job runs. Sets version and updated_at. */
 void edit_put_hot(struct edit *edit, struct record *record, struct hot *hot);

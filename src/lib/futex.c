@@ -1,4 +1,5 @@
-/* futex.c - the system call behind futex.h. Not the private form: the word lies in a shared file. */
+/* futex.c - the system call behind futex.h. Not the private form: the word lies in a shared
+ * file. */
 #include "futex.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* holders.c - who has something of the table that others need: a lock, or an old snapshot.
  *
- * It reads words and lists and waits for nobody, so it can be asked when everything else stands still. What
- * it tells is of a moment: whoever acts on it looks more than once, and again right before. */
+ * It reads words and lists and waits for nobody, so it can be asked when everything else stands
+ * still. What it tells is of a moment: whoever acts on it looks more than once, and again right
+ * before. */
 #include "clock.h"
 #include "error.h"
 #include "locks.h"

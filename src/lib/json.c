@@ -1,5 +1,5 @@
-/* json.c - a job as JSON, written straight into the caller's buffer: every answer about a job, over HTTP
- * or on a terminal, is this text. */
+/* json.c - a job as JSON, written straight into the caller's buffer: every answer about a job, over
+ * HTTP or on a terminal, is this text. */
 #include "jobtab.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* keys.h - the keys of the databases: plain bytes, numbers big-endian, so that bytewise order is the
- * order that is meant and mdb_dump shows what they are. */
+/* keys.h - the keys of the databases: plain bytes, numbers big-endian, so that bytewise order is
+ * the order that is meant and mdb_dump shows what they are. */
 #ifndef KEYS_H
 #define KEYS_H
 

@@ -81,8 +81,8 @@ static size_t apply_slots(struct edit *edit, struct slot *slots[QUEUE_SLOTS])
 
 /* ------------------------------------------------------------------ the leader */
 
-/* What a call brings: its operations and the slot that it waited in (NULL: there was none free), or work
- * of another kind. */
+/* What a call brings: its operations and the slot that it waited in (NULL: there was none free), or
+ * work of another kind. */
 struct call {
     struct jobtab *table;
     struct jobtab_op *ops;
@@ -124,7 +124,8 @@ static int commit_once(const struct call *call, struct slot *slots[QUEUE_SLOTS],
     int rc = begin(call->table, &edit);
 
     *answered = 0;
-    /* Out of the line before the lead is given up: another leader would do what was refused here. */
+    /* Out of the line before the lead is given up: another leader would do what was refused
+     * here. */
     if (rc)
         return mutant(MUTANT_LATE_WITHDRAWAL) || queue_withdraw(call->slot) ? rc : accept(call);
     edit.self = &call->table->self;

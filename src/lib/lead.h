@@ -4,8 +4,8 @@
 
 #include "edit.h"
 
-/* Take the lead, do the work, and commit it together with what others have queued meanwhile. Done a second
- * time from the start when one of those spoiled the transaction. */
+/* Take the lead, do the work, and commit it together with what others have queued meanwhile. Done a
+ * second time from the start when one of those spoiled the transaction. */
 typedef int lead_work_fn(struct edit *edit, void *context);
 int lead_work(struct jobtab *table, lead_work_fn *work, void *context);
 

@@ -1,11 +1,12 @@
 /* locks.c - who has the locks that nobody is told of. See locks.h.
  *
- * LMDB's are two robust mutexes in its lock file, and each has its holder's number in its word, since the
- * kernel looks for it there. The file is read through the descriptor that LMDB has of it: to open it
- * once more, and close that, would end all locks that this process has on it. The open lock is an
- * flock, which the kernel lists.
+ * LMDB's are two robust mutexes in its lock file, and each has its holder's number in its word,
+ * since the kernel looks for it there. The file is read through the descriptor that LMDB has of it:
+ * to open it once more, and close that, would end all locks that this process has on it. The open
+ * lock is an flock, which the kernel lists.
  *
- * Where things lie in the lock file is LMDB's own affair: tests/unit/test_holders notices when that changes.
+ * Where things lie in the lock file is LMDB's own affair: tests/unit/test_holders notices when that
+ * changes.
  */
 #include "locks.h"
 
@@ -62,8 +63,9 @@ static int32_t read_word(int fd, enum lock_word offset)
                : 0;
 }
 
-/* The list of all locks costs every process of the machine that has any: it is asked for only when somebody
- * has this one. Who wants to open meanwhile and meets our look tries again after a moment. */
+/* The list of all locks costs every process of the machine that has any: it is asked for only when
+ * somebody has this one. Who wants to open meanwhile and meets our look tries again after a
+ * moment. */
 static bool is_held(const char *dir)
 {
     char path[PATH_MAX];

@@ -1,7 +1,8 @@
 /* mutant.h - deliberate faults, one at a time, that the tests' oracles must catch.
  *
- * Only in the tests' own copy of the library (libmutant.la, -DJOBTAB_MUTANTS), where the environment names
- * the fault: JOBTAB_MUTANT=early-answer. What is installed has none of this in it.
+ * Only in the tests' own copy of the library (libmutant.la, -DJOBTAB_MUTANTS), where the
+ * environment names the fault: JOBTAB_MUTANT=early-answer. What is installed has none of this in
+ * it.
  */
 #ifndef MUTANT_H
 #define MUTANT_H

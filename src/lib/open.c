@@ -1,8 +1,8 @@
 /* open.c - opening a table: one opener at a time on a machine, one handle a process.
  *
- * Under an flock on `open.lock`: the store (whose own opening has races that lose commits), the bounds
- * and policies that this opener brings, the shared file. The lock is the kernel's and dies with its
- * holder, so an opener killed at any instruction leaves the next one a sound table.
+ * Under an flock on `open.lock`: the store (whose own opening has races that lose commits), the
+ * bounds and policies that this opener brings, the shared file. The lock is the kernel's and dies
+ * with its holder, so an opener killed at any instruction leaves the next one a sound table.
  */
 #include "doubt.h"
 #include "error.h"
@@ -24,8 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How the open lock is waited for: ms of a slice, slices from one look to the next, and looks in a row that find
- * its holder stopped before it is ended. */
+/* How the open lock is waited for: ms of a slice, slices from one look to the next, and looks in a
+ * row that find its holder stopped before it is ended. */
 #define OPENER_SLICE 2
 #define OPENER_LOOK_EVERY 50
 #define OPENER_LOOKS 4
@@ -117,8 +117,8 @@ static int make_directory(const char *dir)
     }
 }
 
-/* A holder of the open lock that is stopped would keep everybody out for ever, a keeper that is to end it too.
- * Who waits looks, as those do who wait for a leader (queue.c), and ends it. */
+/* A holder of the open lock that is stopped would keep everybody out for ever, a keeper that is to
+ * end it too. Who waits looks, as those do who wait for a leader (queue.c), and ends it. */
 static void end_stopped_opener(const char *dir, int32_t *suspect, int *looks)
 {
     int32_t opener = locks_look(dir).opener;
@@ -233,8 +233,8 @@ static bool same_bytes(struct store_txn *txn, struct slice key, struct slice wan
            memcmp(found.data, wanted.data, wanted.size) == 0;
 }
 
-/* Put what is not yet so. The same pass looks (in a reading transaction, with `write` false: true when
- * there is something to do) and writes. */
+/* Put what is not yet so. The same pass looks (in a reading transaction, with `write` false: true
+ * when there is something to do) and writes. */
 static bool settle(struct store_txn *txn, struct slice key, struct slice wanted, bool write)
 {
     if (same_bytes(txn, key, wanted))

@@ -8,7 +8,8 @@
 size_t parcel_size(const struct jobtab_op *ops, size_t n, size_t *left);
 /* Write them into the slot's request, which has the room. */
 void parcel_pack(struct queue *queue, const struct slot *slot, const struct jobtab_op *ops, size_t n);
-/* Read slot->n operations back. Their texts stay in the slot. False when the bytes are not sound. */
+/* Read slot->n operations back. Their texts stay in the slot. False when the bytes are not
+ * sound. */
 bool parcel_unpack(struct queue *queue, const struct slot *slot, struct jobtab_op *ops);
 
 /* Have the operation put its job, if it gives one, into the answer. */

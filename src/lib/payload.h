@@ -1,8 +1,8 @@
-/* payload.h - a job's params, result and log: bytes in chunks that fill one page each, but for small
- * params and results, which stand in the record (see edit_put).
+/* payload.h - a job's params, result and log: bytes in chunks that fill one page each, but for
+ * small params and results, which stand in the record (see edit_put).
  *
- * Chunk n holds the bytes from n * PAYLOAD_CHUNK on, for a log counted from its very beginning: when
- * old log is dropped the offsets of the rest stay what they were.
+ * Chunk n holds the bytes from n * PAYLOAD_CHUNK on, for a log counted from its very beginning:
+ * when old log is dropped the offsets of the rest stay what they were.
  */
 #ifndef PAYLOAD_H
 #define PAYLOAD_H
@@ -27,10 +27,12 @@ bool payload_inside(const struct record *record, enum jobtab_part part, struct s
 /* Where the part begins and ends. */
 void payload_range(const struct jobtab_job *job, enum jobtab_part part, uint64_t *begin,
                    uint64_t *end);
-/* True, and *bytes set, when the whole part stands in one piece: the store's, as what a get returns. */
+/* True, and *bytes set, when the whole part stands in one piece: the store's, as what a get
+ * returns. */
 bool payload_piece(struct store_txn *txn, const struct record *record, enum jobtab_part part,
                    struct slice *bytes);
-/* Copy [offset, offset + size), which the range holds. JOBTAB_DAMAGED when a chunk is missing or short. */
+/* Copy [offset, offset + size), which the range holds. JOBTAB_DAMAGED when a chunk is missing or
+ * short. */
 int payload_copy(struct store_txn *txn, const struct record *record, enum jobtab_part part,
                  uint64_t offset, size_t size, char *bytes);
 

@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A caller that sleeps looks this often whether the one that leads is still there (ns), and waits for one
- * that was called so many times as long. Only a process that died, or was stopped, makes anyone
- * wait for it. */
+/* A caller that sleeps looks this often whether the one that leads is still there (ns), and waits
+ * for one that was called so many times as long. Only a process that died, or was stopped, makes
+ * anyone wait for it. */
 #define PATIENCE INT64_C(20000000)
 #define CALLED_PATIENCE 5
 
@@ -24,7 +24,8 @@
 /* When no slot is free, so many are looked at for a holder that died: each look asks the kernel. */
 #define DEAD_LOOKS 8
 
-/* ms that a leader must have led before anyone asks whether it is stopped, and between two looks. */
+/* ms that a leader must have led before anyone asks whether it is stopped, and between two
+ * looks. */
 #define SUSPECT_AFTER 500
 #define LOOK_EVERY 250
 
@@ -89,7 +90,8 @@ static bool holder_lives(uint64_t holder)
     return start != 0 && (uint32_t)start == (uint32_t)holder;
 }
 
-/* Whether the slot can be had: it is free, or its holder died and nobody waits for its operation. */
+/* Whether the slot can be had: it is free, or its holder died and nobody waits for its
+ * operation. */
 static bool take(struct slot *slot, uint64_t self, bool from_the_dead)
 {
     uint64_t holder = atomic_load(&slot->holder);
@@ -159,8 +161,8 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* Somebody else was called and did not come. If it has operations, they are done now. If it could only
- * lead and is dead or stopped, everyone would wait for it again after every commit. */
+/* Somebody else was called and did not come. If it has operations, they are done now. If it could
+ * only lead and is dead or stopped, everyone would wait for it again after every commit. */
 static void pass_over(struct queue *queue, uint32_t called, const struct slot *own)
 {
     struct slot *slot = called && called <= QUEUE_SLOTS ? &queue->slots[called - 1] : NULL;
@@ -198,9 +200,10 @@ static void end_process(pid_t pid, int fd)
         syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 }
 
-/* A leader that somebody stopped (SIGSTOP, a debugger) would stop all writers for ever. One that has led for
- * long and is found stopped twice is ended: the kernel then gives the lock to the next, and what
- * it had not committed is done by others. One that is slow, or waits for the disk, is left alone. */
+/* A leader that somebody stopped (SIGSTOP, a debugger) would stop all writers for ever. One that
+ * has led for long and is found stopped twice is ended: the kernel then gives the lock to the next,
+ * and what it had not committed is done by others. One that is slow, or waits for the disk, is left
+ * alone. */
 static void end_stopped_leader(struct queue *queue)
 {
     int32_t thread = turn_holder(&queue->turn);
@@ -214,8 +217,8 @@ static void end_stopped_leader(struct queue *queue)
     int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     if (fd < 0 && (pid == 0 || errno != ENOSYS))
         return; /* it has died: the lock is on its way */
-    /* It has the turn after we have a hold of the process: its number is nobody else's yet. Without such
-     * a hold (a kernel before 5.3, valgrind) the look is as near to the end as it can be. */
+    /* It has the turn after we have a hold of the process: its number is nobody else's yet. Without
+     * such a hold (a kernel before 5.3, valgrind) the look is as near to the end as it can be. */
     if (thread_stopped(thread) && turn_holder(&queue->turn) == thread) {
         if (atomic_load(&queue->suspect) == since)
             end_process(pid, fd);

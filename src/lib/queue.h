@@ -1,13 +1,13 @@
 /* queue.h - operations that wait for a commit, of all processes, and the lead over them.
  *
  * Born:  a slot is taken for one call of jobtab_apply, filled, and queued.
- * Life:  its caller waits for the answer, or for its turn to lead. The leader holds the one lock: it
- *        applies what all have queued in one transaction, posts the answers, gives the lock up, and
- *        calls whoever has waited longest among those that came meanwhile.
+ * Life:  its caller waits for the answer, or for its turn to lead. The leader holds the one lock:
+ *        it applies what all have queued in one transaction, posts the answers, gives the lock up,
+ *        and calls whoever has waited longest among those that came meanwhile.
  * Ends:  the caller takes the answer and frees the slot.
- * Crash: a leader that is killed leaves the lock to the next one, who is told (the mutex is robust) and
- *        heals: see batch.h. A caller that is killed has its operation done, and its slot is taken by
- *        whoever needs one. A leader that is stopped is ended by those that wait for it.
+ * Crash: a leader that is killed leaves the lock to the next one, who is told (the mutex is robust)
+ *        and heals: see batch.h. A caller that is killed has its operation done, and its slot is
+ *        taken by whoever needs one. A leader that is stopped is ended by those that wait for it.
  *
  * Nothing here knows what an operation is: a slot has room for a request and for its answers.
  */
@@ -103,8 +103,8 @@ void queue_make(struct queue *queue);
 
 /* ---------------------------------------------------------------- of a caller */
 
-/* A slot for `n` operations with a request of `size` bytes, idle. One that is too small for them has room 0
- * (see slot_room) and serves to wait in; NULL when none is free. */
+/* A slot for `n` operations with a request of `size` bytes, idle. One that is too small for them
+ * has room 0 (see slot_room) and serves to wait in; NULL when none is free. */
 struct slot *queue_take(struct queue *queue, const struct jobtab_owner *self, size_t size, size_t n);
 void queue_put_back(struct slot *slot);
 
@@ -114,17 +114,17 @@ size_t slot_answers(const struct queue *queue, const struct slot *slot);
 char *slot_request(struct queue *queue, const struct slot *slot);
 struct answer *slot_answer(struct queue *queue, const struct slot *slot);
 
-/* Queue the slot and wait: true when the caller leads, with its own slot still queued; false when it
- * was answered. `slot` NULL: wait for the lead. */
+/* Queue the slot and wait: true when the caller leads, with its own slot still queued; false when
+ * it was answered. `slot` NULL: wait for the lead. */
 bool queue_wait(struct queue *queue, struct slot *slot);
 
 /* ---------------------------------------------------------------- of the leader */
 
 /* Wait for the lead without operations. */
 void queue_lead(struct queue *queue, const struct jobtab_owner *self);
-/* Take the leader's own slot out of the line, after the healing (which may have answered it) and before
- * anything is applied: a leader that dies must not leave queued what it may have committed. False
- * when it was answered. */
+/* Take the leader's own slot out of the line, after the healing (which may have answered it) and
+ * before anything is applied: a leader that dies must not leave queued what it may have committed.
+ * False when it was answered. */
 bool queue_withdraw(struct slot *slot);
 /* Wait a moment for as many as came last time. */
 void queue_gather(struct queue *queue);

@@ -151,8 +151,8 @@ int jobtab_version(struct jobtab *table, const struct jobtab_id *id, uint64_t *v
     return rc;
 }
 
-/* A whole part for a moment: as it stands in the store, else put together in memory, *copy, which the
- * caller frees. */
+/* A whole part for a moment: as it stands in the store, else put together in memory, *copy, which
+ * the caller frees. */
 static int whole_part(struct jobtab *table, struct store_txn *txn, const struct record *record,
                       enum jobtab_part part, const char **bytes, char **copy)
 {

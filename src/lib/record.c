@@ -10,9 +10,9 @@
  * out, and the others stand under their number in the shortest of three lists that holds them.
  * Behind them the small parts, and what fills the record's room.
  *
- * Not through tpl itself: it allocates some thirty times for an image, which was a fifth of a submit,
- * and it believes the lengths in what it reads. The tests hold what is written here against tpl,
- * byte for byte, and what is read.
+ * Not through tpl itself: it allocates some thirty times for an image, which was a fifth of a
+ * submit, and it believes the lengths in what it reads. The tests hold what is written here against
+ * tpl, byte for byte, and what is read.
  */
 #include "record.h"
 
@@ -41,8 +41,8 @@ struct format {
     uint16_t numbers_size;
 };
 
-/* Each format is one list, of which all of this is made: N a number with tpl's type of it, E one that
- * has a largest, T a text. */
+/* Each format is one list, of which all of this is made: N a number with tpl's type of it, E one
+ * that has a largest, T a text. */
 #define FORMAT(list, has_texts)                                                                   \
     {                                                                                             \
         .string = "u" list(TYPE, TYPE, TEXT_TYPE),                                                \
@@ -248,8 +248,8 @@ static uint64_t base_of(const struct jobtab_id *id)
     return base;
 }
 
-/* One more than what lies between, since 0 is no instant. What would be 0 then takes the place of what
- * no instant can be. */
+/* One more than what lies between, since 0 is no instant. What would be 0 then takes the place of
+ * what no instant can be. */
 static uint64_t from_instant(uint64_t instant, uint64_t base)
 {
     if (!instant)
@@ -557,8 +557,8 @@ static inline uint64_t load(const char *at, size_t size)
     }
 }
 
-/* The list of numbers of `size` bytes, which are above all that a shorter list holds. Inline, once for
- * each size: most of a read is here. */
+/* The list of numbers of `size` bytes, which are above all that a shorter list holds. Inline, once
+ * for each size: most of a read is here. */
 static inline __attribute__((always_inline)) void
 take_numbers(struct reader *reader, struct record *record, size_t size, uint64_t above,
              uint64_t base)

@@ -23,8 +23,8 @@ struct image {
 
 #define RECORD_PART_MAX 512 /* bytes of params or result that may stand in a record */
 
-/* `jobs`: the job but for what moves while it runs. The id is the key, and not in the image; but the
- * image counts the job's instants from the one in it. */
+/* `jobs`: the job but for what moves while it runs. The id is the key, and not in the image; but
+ * the image counts the job's instants from the one in it. */
 struct record {
     struct jobtab_job job;
     uint64_t queued;  /* its place in `pending`: the version at which it joined the queue */
@@ -77,8 +77,8 @@ void settings_encode(const struct jobtab_options *settings, struct image *image)
  * `image`, which has room for `room` bytes; JOBTAB_SYSTEM when that is not enough. */
 int batch_encode(uint64_t epoch, struct slice outcomes, char *image, size_t room, size_t *size);
 
-/* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA for
- * a format of a later version. The output is then not to be used. */
+/* Any bytes may come in. JOBTAB_DAMAGED, with the reason, for what is no sound image; JOBTAB_SCHEMA
+ * for a format of a later version. The output is then not to be used. */
 int record_decode(struct slice bytes, struct record *record); /* job.id is set before */
 /* Two of a record's fields for the price of a look: what is not looked at may be damaged. */
 int record_version(struct slice bytes, enum jobtab_state *state, uint64_t *version);

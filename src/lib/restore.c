@@ -264,8 +264,8 @@ static void fill_record(struct edit *edit, const struct jobtab_restore *restore,
     job->log_begin = job->log_end = 0;
 }
 
-/* In `meta`: how many were restored, by the state that they came in. They are in no other total, and who
- * compares these with the jobs that there are has to know. */
+/* In `meta`: how many were restored, by the state that they came in. They are in no other total,
+ * and who compares these with the jobs that there are has to know. */
 static void count_restored(struct edit *edit, enum jobtab_state state)
 {
     struct slice key = text_slice("restored"), value;

@@ -41,8 +41,8 @@ static void make(struct shared *shared, const struct boot *boot, const struct st
 
     /* The rooms stay as they are: each is filled before anybody looks at it. */
     memset(shared, 0, offsetof(struct shared, queue.small));
-    /* A doubt outlives those who had it, and is looked into anew: the table may have been repaired, or
-     * replaced by a backup. */
+    /* A doubt outlives those who had it, and is looked into anew: the table may have been repaired,
+     * or replaced by a backup. */
     doubt->refused_at = 0;
     if (atomic_load(&doubt->state) != DOUBT_NONE)
         atomic_store(&doubt->state, DOUBT_OPEN);

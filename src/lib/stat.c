@@ -38,8 +38,8 @@ static int read_counts(struct store_txn *txn, struct jobtab_stat *stat,
     return rc ? rc : store_error(txn);
 }
 
-/* The head of each queue (a kind and a priority) waits longest in it: look at the heads only. One that is
- * damaged is verify's to tell, and keeps nobody from the figures. */
+/* The head of each queue (a kind and a priority) waits longest in it: look at the heads only. One
+ * that is damaged is verify's to tell, and keeps nobody from the figures. */
 static int read_oldest_pending(struct store_txn *txn, int64_t *oldest)
 {
     struct slice key, value;

@@ -3,8 +3,9 @@
  * Life: opened by one process for itself, under the open lock (see open.c). The environment holds a
  * pool of reset reading transactions, so that a read costs a renewal and no slot search. A commit
  * whose outcome is unknown (an I/O error, a full disk) breaks the store for this process:
- * every later call is refused until it is opened again, since LMDB would go on acknowledging. What such a
- * commit left in the file is put right by store_settle, in another process or after opening again.
+ * every later call is refused until it is opened again, since LMDB would go on acknowledging. What
+ * such a commit left in the file is put right by store_settle, in another process or after opening
+ * again.
  *
  * The gate: reading and writing transactions hold it shared; adopting a map that another process
  * has grown needs a moment without any transaction, and takes it alone.

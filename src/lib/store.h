@@ -90,16 +90,17 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
-/* Hold the store's own structure, as the transaction has it, which has changed nothing, against itself, trusting none of it:
- * `fault` is told of each fault in one line. Only where there is none is it safe to go through all the
- * databases. JOBTAB_DAMAGED when there are faults; else why the store could not be read. *passed, and
- * JOBTAB_OK: commits made since the transaction began are in the way; try again with another. */
+/* Hold the store's own structure, as the transaction has it, which has changed nothing, against
+ * itself, trusting none of it: `fault` is told of each fault in one line. Only where there is none
+ * is it safe to go through all the databases. JOBTAB_DAMAGED when there are faults; else why the
+ * store could not be read. *passed, and JOBTAB_OK: commits made since the transaction began are in
+ * the way; try again with another. */
 typedef void store_fault_fn(const char *fault, void *context);
 int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
                 bool *passed);
 
-/* Bytes of the pages that hold something, as the transaction has them, of the store_size there may be.
- * While the file has never been larger than `precise_above`, its size is the answer. */
+/* Bytes of the pages that hold something, as the transaction has them, of the store_size there may
+ * be. While the file has never been larger than `precise_above`, its size is the answer. */
 uint64_t store_used(struct store_txn *txn, uint64_t precise_above);
 uint64_t store_size(struct store *store);
 void store_readers(struct store *store, uint32_t *used, uint32_t *max);
@@ -113,14 +114,15 @@ uint64_t store_newest(struct store *store);
 uint32_t store_clear_readers(struct store *store);
 /* Everything visible is on disk when this returns. */
 int store_sync(struct store *store);
-/* False when what the last writer had left could not be made durable at opening: it may be read, and
- * store_settle must succeed before it is written to. */
+/* False when what the last writer had left could not be made durable at opening: it may be read,
+ * and store_settle must succeed before it is written to. */
 bool store_synced(const struct store *store);
-/* In a writing transaction that has changed nothing: undo for good what a commit that failed may have left
- * in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not now. */
+/* In a writing transaction that has changed nothing: undo for good what a commit that failed may
+ * have left in the file, make sure that all of it is on disk and can be read. JOBTAB_SYSTEM: not
+ * now. */
 int store_settle(struct store_txn *txn);
-/* In a writing transaction, before it puts what can be refused: see to it that there is room on the disk
- * for `bytes`, in the file or beyond its end. JOBTAB_FULL: there is none. */
+/* In a writing transaction, before it puts what can be refused: see to it that there is room on the
+ * disk for `bytes`, in the file or beyond its end. JOBTAB_FULL: there is none. */
 int store_reserve(struct store_txn *txn, uint64_t bytes);
 /* A commit of another process failed with its outcome unknown, ours were in it: be broken, too. */
 void store_break(struct store *store);

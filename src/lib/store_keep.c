@@ -1,5 +1,5 @@
-/* store_keep.c - keeping the store: how full it is, who reads it, room on the disk, syncs and copies, and what a
- * commit that failed has left in the file. */
+/* store_keep.c - keeping the store: how full it is, who reads it, room on the disk, syncs and
+ * copies, and what a commit that failed has left in the file. */
 #include "store_lmdb.h"
 
 #include "blocks.h"
@@ -38,7 +38,8 @@ static uint64_t pages_of(const MDB_stat *stat)
 }
 
 /* Each database knows how many pages it has, the catalogue of names (of the last commit: a page or
- * two) and the list of free pages, handle 0, too. So nothing is walked, however many pages are free. */
+ * two) and the list of free pages, handle 0, too. So nothing is walked, however many pages are
+ * free. */
 uint64_t store_used(struct store_txn *txn, uint64_t precise_above)
 {
     MDB_env *env = txn->store->env;
@@ -80,8 +81,8 @@ struct reader_list {
     void *context;
 };
 
-/* "     pid     thread txnid": numbers in decimal, hexadecimal, and decimal or "-". The first line is a
- * heading, or says that there are none. */
+/* "     pid     thread txnid": numbers in decimal, hexadecimal, and decimal or "-". The first line
+ * is a heading, or says that there are none. */
 static int read_reader(const char *line, void *context)
 {
     const struct reader_list *list = context;
@@ -148,8 +149,8 @@ static uint64_t file_end(struct store *store)
     return (info.me_last_pgno + 1) * page_size(store);
 }
 
-/* Bytes within the file that are nobody's: half of them, as those that were freed last, or that somebody
- * who reads may still see, are not to be had yet. */
+/* Bytes within the file that are nobody's: half of them, as those that were freed last, or that
+ * somebody who reads may still see, are not to be had yet. */
 static uint64_t spare(struct store_txn *txn)
 {
     uint64_t end = file_end(txn->store), used = store_used(txn, 0);
@@ -183,10 +184,11 @@ int store_reserve(struct store_txn *txn, uint64_t bytes)
     return JOBTAB_OK;
 }
 
-/* Both meta pages shall show the last commit, on disk. The one that the next commit goes to may have been
- * written by one that failed, in part or in whole, to the disk or only to memory: what it would name
- * are free pages now, and should it be found after a power loss when those are in use again, the table
- * would be lost. LMDB's own attempt at this is written to a disk that has just failed. */
+/* Both meta pages shall show the last commit, on disk. The one that the next commit goes to may
+ * have been written by one that failed, in part or in whole, to the disk or only to memory: what it
+ * would name are free pages now, and should it be found after a power loss when those are in use
+ * again, the table would be lost. LMDB's own attempt at this is written to a disk that has just
+ * failed. */
 static int write_meta(struct store_txn *txn, int fd)
 {
     size_t size = page_size(txn->store), last = (mdb_txn_id(txn->lmdb) - 1) % META_PAGES;

@@ -1,7 +1,8 @@
 /* store_open.c - making, opening and closing the store.
  *
- * Born:  under the open lock (open.c), by one process for itself. LMDB believes what it reads: what it would
- *        die of is looked at before (store_pages.h), and what a full disk would kill is given its blocks.
+ * Born:  under the open lock (open.c), by one process for itself. LMDB believes what it reads: what
+ *        it would die of is looked at before (store_pages.h), and what a full disk would kill is
+ *        given its blocks.
  * Crash: a new file has another name until it is whole and on disk; the next opener begins anew.
  */
 #include "store_lmdb.h"
@@ -29,8 +30,8 @@ const char store_file[] = "data.mdb";
 /* What it is called until it is whole. */
 static const char new_file[] = "data.new";
 
-/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it, or for a hole in it (its own
- * tools make such files). */
+/* LMDB maps its lock file and dies of SIGBUS when the disk has no room for it, or for a hole in it
+ * (its own tools make such files). */
 static int make_lock_file(const char *dir, uint32_t readers)
 {
     char path[4096];
@@ -72,8 +73,8 @@ static void note_first(const char *fault, void *context)
         snprintf(first->line, sizeof first->line, "%s", fault);
 }
 
-/* LMDB believes what it reads, and a damaged page kills who asks for it: look at what opening asks for
- * before it does. */
+/* LMDB believes what it reads, and a damaged page kills who asks for it: look at what opening asks
+ * for before it does. */
 static int check_pages(MDB_env *env, int fd, const char *path)
 {
     static const char *const read_at_open[] = {"meta", "changes", NULL};
@@ -114,10 +115,10 @@ static int make_databases(MDB_env *env, MDB_dbi dbs[STORE_DBS])
     return rc;
 }
 
-/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and would
- * never again open a file that a power failure had left with one of them. Nobody else knows the new
- * one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the caller's to
- * sync. */
+/* The file gets its name when it is whole and on disk: LMDB writes its two first pages at once, and
+ * would never again open a file that a power failure had left with one of them. Nobody else knows
+ * the new one, so it needs no lock file; what is left of an earlier attempt goes. The folder is the
+ * caller's to sync. */
 static int make_file(const char *dir, const char *path, uint64_t map_size)
 {
     const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | sync_flag();
@@ -176,8 +177,8 @@ static void find_namesake(int32_t pid, uint64_t shows, void *context)
     *found = *found || pid == process_self();
 }
 
-/* A slot with our pid before we have one was left by a process that had the pid before us. LMDB would
- * take it for ours, and its snapshot would pin pages for as long as we live. */
+/* A slot with our pid before we have one was left by a process that had the pid before us. LMDB
+ * would take it for ours, and its snapshot would pin pages for as long as we live. */
 static bool has_namesake(struct store *store)
 {
     bool found = false;
@@ -231,8 +232,8 @@ int store_open(const char *dir, uint64_t map_size, uint32_t max_readers, bool mu
         rc = mdb_env_get_fd(store->env, &fd);
     if (!rc && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         rc = errno;
-    /* What a writer that died had written may be visible and not yet on disk. When the disk refuses, it can
-     * still be read: see store_synced. */
+    /* What a writer that died had written may be visible and not yet on disk. When the disk
+     * refuses, it can still be read: see store_synced. */
     store->synced = !rc && mdb_env_sync(store->env, 1) == 0;
     if (!rc)
         rc = mdb_reader_check(store->env, &dead);

@@ -1,11 +1,11 @@
 /* store_pages.c - the pages of an LMDB file. See store_pages.h.
  *
- * The layout is that of LMDB 0.9, data version 1, as this machine writes it; a test pins it. A page is a
- * header, then the offsets of its nodes, in the order of their keys, growing upwards; the nodes, packed,
- * growing downwards from its end. A node of a branch has the lowest key of a page below, and its
- * number; one of a leaf has key and value, or the number of the first of the pages with the value.
- * Two meta pages take turns at telling where the two roots are: of the free list (transaction ->
- * pages) and of the catalogue (name -> database).
+ * The layout is that of LMDB 0.9, data version 1, as this machine writes it; a test pins it. A page
+ * is a header, then the offsets of its nodes, in the order of their keys, growing upwards; the
+ * nodes, packed, growing downwards from its end. A node of a branch has the lowest key of a page
+ * below, and its number; one of a leaf has key and value, or the number of the first of the pages
+ * with the value. Two meta pages take turns at telling where the two roots are: of the free list
+ * (transaction -> pages) and of the catalogue (name -> database).
  */
 #include "store_pages.h"
 
@@ -495,8 +495,8 @@ static bool find_meta(struct pages *pages, struct meta *meta, bool *passed)
     return false;
 }
 
-/* Pages that were in use and became free within one commit are never written: the file may end before
- * the last of them, but not by much. */
+/* Pages that were in use and became free within one commit are never written: the file may end
+ * before the last of them, but not by much. */
 #define UNWRITTEN 65536
 
 static void check_file(struct pages *pages, const struct meta *meta, const char *const *only)

@@ -126,9 +126,9 @@ static bool evict_one(struct edit *edit)
     return evicted;
 }
 
-/* Pages that an eviction frees can be used only a few commits later, so there are two marks: above the
- * first, a submit pays with evictions; above the second, half-way to a full map, it is refused as
- * well, and what is left is for finishing, cancelling and expiring. */
+/* Pages that an eviction frees can be used only a few commits later, so there are two marks: above
+ * the first, a submit pays with evictions; above the second, half-way to a full map, it is refused
+ * as well, and what is left is for finishing, cancelling and expiring. */
 int make_room(struct edit *edit, uint64_t bytes, bool evict)
 {
     uint64_t jobs = store_count(edit->txn, STORE_JOBS);

@@ -1,8 +1,8 @@
-/* sweep.c - what time moves: due jobs, expired ones, those whose owner is gone, and what a step of the wall
- * clock would move wrongly (step.h).
+/* sweep.c - what time moves: due jobs, expired ones, those whose owner is gone, and what a step of
+ * the wall clock would move wrongly (step.h).
  *
- * It looks in a reading transaction and writes only if there is something to do, so that an idle table
- * is not written to. What was found is looked at again under the writer's lock. */
+ * It looks in a reading transaction and writes only if there is something to do, so that an idle
+ * table is not written to. What was found is looked at again under the writer's lock. */
 #include "doubt.h"
 #include "end.h"
 #include "error.h"
@@ -82,8 +82,8 @@ static bool is_too_far(const struct jobtab_job *job, int64_t now)
     return job->state == JOBTAB_SCHEDULED && job->updated_at > now + STEP_LEAST;
 }
 
-/* Look at all of `scheduled`, once for every handle, since a step back may have come while nobody was there,
- * and after each that is seen. */
+/* Look at all of `scheduled`, once for every handle, since a step back may have come while nobody
+ * was there, and after each that is seen. */
 static void find_too_far(struct search *search)
 {
     struct slice key, value;

@@ -1,4 +1,5 @@
-/* table.h - the handle, and reading a job within a transaction: what all parts of the table share. */
+/* table.h - the handle, and reading a job within a transaction: what all parts of the table
+ * share. */
 #ifndef TABLE_H
 #define TABLE_H
 
@@ -31,8 +32,8 @@ struct jobtab {
 /* Clear the words of the last call, and refuse a handle that this process did not open. */
 int table_enter(const struct jobtab *table);
 
-/* Read the job into record->job, what moves while it runs included. `hot` is set when the job has an
- * owner; it may be NULL. JOBTAB_NOTFOUND, JOBTAB_DAMAGED. */
+/* Read the job into record->job, what moves while it runs included. `hot` is set when the job has
+ * an owner; it may be NULL. JOBTAB_NOTFOUND, JOBTAB_DAMAGED. */
 int table_load(struct store_txn *txn, const struct jobtab_id *id, struct record *record,
                struct hot *hot);
 /* The same for a record that a cursor stands on. */

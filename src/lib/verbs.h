@@ -1,7 +1,7 @@
 /* verbs.h - what can be done to a job. One function a verb, listed in apply.c.
  *
- * check_VERB looks at the arguments alone, before the writer's lock is taken. do_VERB runs inside the
- * edit: it returns the operation's result, and a refusal has written nothing. An error of the
+ * check_VERB looks at the arguments alone, before the writer's lock is taken. do_VERB runs inside
+ * the edit: it returns the operation's result, and a refusal has written nothing. An error of the
  * store sticks to the edit's transaction and fails the whole of it.
  */
 #ifndef VERBS_H
@@ -36,7 +36,8 @@ int do_delete(struct edit *edit, struct jobtab_op *op);
 int do_take(struct edit *edit, struct jobtab_op *op);
 int do_restore(struct edit *edit, struct jobtab_op *op);
 
-/* Refuse what is wrong in itself, the JSON in it only if `bytes`. True when something is left to do. */
+/* Refuse what is wrong in itself, the JSON in it only if `bytes`. True when something is left to
+ * do. */
 bool ops_check(struct jobtab_op *ops, size_t n, bool bytes);
 /* Apply those that have no result yet. The store's error, if it has one: then none was done. */
 int ops_apply(struct edit *edit, struct jobtab_op *ops, size_t n);
@@ -48,8 +49,8 @@ void give_job(struct jobtab_op *op, const struct record *record);
  * ms; op->token. */
 int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease);
 
-/* Room for one job more, with `bytes` of parts, at the cost of the oldest finished ones if need be and if
- * `evict`. */
+/* Room for one job more, with `bytes` of parts, at the cost of the oldest finished ones if need be
+ * and if `evict`. */
 int make_room(struct edit *edit, uint64_t bytes, bool evict);
 
 /* JOBTAB_TOOBIG, naming `field`, when it has more bytes than `most`. */

@@ -1,8 +1,8 @@
 /* verify.c - hold the table against itself, in one snapshot: what is looked at, in which order.
  *
- * First the store's own structure, since no database is to be read that is not sound. Then from the jobs
- * to all that must exist for them, counting (verify_job.c); over each other database, to find what
- * belongs to no job (verify_entry.c); and the totals against what was counted (verify_meta.c).
+ * First the store's own structure, since no database is to be read that is not sound. Then from the
+ * jobs to all that must exist for them, counting (verify_job.c); over each other database, to find
+ * what belongs to no job (verify_entry.c); and the totals against what was counted (verify_meta.c).
  * Nothing is changed. It needs eight bytes of memory a job. */
 #include "verify.h"
 
@@ -107,7 +107,8 @@ static void begin_feed(struct check *check)
     check->first_change = n && last >= n ? last - n + 1 : last;
 }
 
-/* How long it is: see edit.h. A run may reach over each end, and one is added before it is trimmed. */
+/* How long it is: see edit.h. A run may reach over each end, and one is added before it is
+ * trimmed. */
 static void check_feed(struct check *check)
 {
     const uint64_t most = EDIT_CHANGES + EDIT_TRIM + 2 * EDIT_RUN;

@@ -1,4 +1,5 @@
-/* verify_check.h - what the parts of verify share: one snapshot, what was counted in it, and how a fault is told. */
+/* verify_check.h - what the parts of verify share: one snapshot, what was counted in it, and how a
+ * fault is told. */
 #ifndef VERIFY_CHECK_H
 #define VERIFY_CHECK_H
 
@@ -32,7 +33,8 @@ struct check {
 void verify_fault(struct check *check, const struct jobtab_id *id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* verify_job.c: a sound record, `own` its version without what stands in `running`, `hot` what does. */
+/* verify_job.c: a sound record, `own` its version without what stands in `running`, `hot` what
+ * does. */
 void verify_job(struct check *check, const struct record *record, uint64_t own,
                 const struct hot *hot);
 

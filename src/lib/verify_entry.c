@@ -1,4 +1,5 @@
-/* verify_entry.c - from the other databases to their job: every entry belongs to one, and is its own. */
+/* verify_entry.c - from the other databases to their job: every entry belongs to one, and is its
+ * own. */
 #include "edit.h"
 #include "payload.h"
 #include "state.h"
@@ -122,8 +123,8 @@ static void check_chunk(struct check *check, struct slice key, struct slice valu
 
 /* --------------------------------------------------------------------- the feed */
 
-/* One change. Its job may be gone; if not, it is as new. That the newest of a job is as the job is was
- * checked from there. */
+/* One change. Its job may be gone; if not, it is as new. That the newest of a job is as the job is
+ * was checked from there. */
 static void check_change(struct check *check, uint64_t version, const uint8_t *change)
 {
     struct jobtab_id id;

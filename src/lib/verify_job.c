@@ -1,4 +1,5 @@
-/* verify_job.c - from a job outwards: its fields against each other, its indexes, its parts, the feed. */
+/* verify_job.c - from a job outwards: its fields against each other, its indexes, its parts, the
+ * feed. */
 #include "edit.h"
 #include "error.h"
 #include "json_scan.h"

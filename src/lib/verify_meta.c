@@ -1,5 +1,5 @@
-/* verify_meta.c - the table's own records: settings and policies within their bounds, counts and totals
- * against what was counted, the record of the last batch; and nothing that nobody knows. */
+/* verify_meta.c - the table's own records: settings and policies within their bounds, counts and
+ * totals against what was counted, the record of the last batch; and nothing that nobody knows. */
 #include "batch.h"
 #include "error.h"
 #include "verify_check.h"
@@ -93,9 +93,10 @@ static struct count restored_of(struct check *check)
     return restored;
 }
 
-/* What has happened since the table was made, against what is there. A job is submitted, or restored, once;
- * each claim ends at most once; who has ended is there, or was retried, or is gone: expired, evicted,
- * deleted. Only deletions are not counted, so most of this holds from one side. */
+/* What has happened since the table was made, against what is there. A job is submitted, or
+ * restored, once; each claim ends at most once; who has ended is there, or was retried, or is gone:
+ * expired, evicted, deleted. Only deletions are not counted, so most of this holds from one
+ * side. */
 static void check_totals(struct check *check)
 {
     const struct totals *t = &check->totals;

@@ -2,8 +2,8 @@
 #include "error.h"
 #include "table.h"
 
-/* A process that was woken for a job may die before it claims: the others look for themselves now and
- * then, which is all that an idle waiter does. */
+/* A process that was woken for a job may die before it claims: the others look for themselves now
+ * and then, which is all that an idle waiter does. */
 #define HEARTBEAT 1000
 
 static int64_t deadline_of(int64_t timeout)

@@ -17,7 +17,8 @@ struct fault {
     char text[FAULT_TEXT + 1];
 };
 
-/* What an errno of reading means: a lack of memory or of descriptors passes, all else is the source's. */
+/* What an errno of reading means: a lack of memory or of descriptors passes, all else is the
+ * source's. */
 enum fault_kind fault_of(int error);
 
 /* Fill *fault in; always -1, so that a caller can return it. The text is made printable ASCII. */

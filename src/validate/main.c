@@ -39,8 +39,8 @@ enum exit_code {
 
 static volatile sig_atomic_t stop_asked, quit_asked;
 
-/* The JSON library leaves out what it gets no memory for, and goes on: a result without some of its members
- * would be stored as a whole one. What it made once this is set counts for nothing. */
+/* The JSON library leaves out what it gets no memory for, and goes on: a result without some of its
+ * members would be stored as a whole one. What it made once this is set counts for nothing. */
 static bool starved;
 
 static void *json_memory(size_t size)
@@ -109,8 +109,8 @@ static bool refused_for_now(int error)
     return error == JOBTAB_SYSTEM || error == JOBTAB_FULL;
 }
 
-/* Work that is done is not thrown away for that: the disk may get well. False when the process is to stop,
- * or there is nothing to wait for. */
+/* Work that is done is not thrown away for that: the disk may get well. False when the process is
+ * to stop, or there is nothing to wait for. */
 static bool wait_for_disk(int error)
 {
     if (!refused_for_now(error) || stop_asked)

@@ -1,9 +1,9 @@
 /* jobs.c - jobs from one end to the other, as their client sees them.
  *
- *   jobs run TABLE KIND SECONDS JOBS PARAMS   submits for SECONDS, or JOBS if they come first, 64 in a
- *                       transaction, while children work on them; the time ends with the last job
- *   jobs start TABLE KIND SECONDS PAUSE_MS PORT   one job after another on an idle daemon: from before
- *                       the POST /run to the child's first instruction (empty_child stamp)
+ *   jobs run TABLE KIND SECONDS JOBS PARAMS   submits for SECONDS, or JOBS if they come first, 64
+ *                       in a transaction, while children work on them; the time ends with the last
+ *   job jobs start TABLE KIND SECONDS PAUSE_MS PORT   one job after another on an idle daemon: from
+ *                       before the POST /run to the child's first instruction (empty_child stamp)
  *   jobs spawn PROGRAM JOBS AT_ONCE           no table: posix_spawn and waitpid of as many
  *
  * Prints one line of JSON. */

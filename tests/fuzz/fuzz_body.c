@@ -1,6 +1,6 @@
-/* fuzz_body.c - the JSON body of POST /run. What is accepted is JSON, or blank; a value is what jansson
- * has for that member, and within its bounds; the piece of the body that an object is kept as is
- * that object. */
+/* fuzz_body.c - the JSON body of POST /run. What is accepted is JSON, or blank; a value is what
+ * jansson has for that member, and within its bounds; the piece of the body that an object is kept
+ * as is that object. */
 #include "fuzz.h"
 
 #include <jansson.h>

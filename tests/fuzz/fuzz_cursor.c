@@ -1,5 +1,5 @@
-/* fuzz_cursor.c - the query string of GET /jobs, its cursor above all. It is refused with the name of the
- * parameter, or what was read of it, written as a query string, reads as the same. */
+/* fuzz_cursor.c - the query string of GET /jobs, its cursor above all. It is refused with the name
+ * of the parameter, or what was read of it, written as a query string, reads as the same. */
 #include "fuzz.h"
 
 #include "page.h"

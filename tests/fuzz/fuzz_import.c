@@ -1,8 +1,9 @@
-/* fuzz_import.c - what jobtab import reads: a line of JSON (the value of a Redis key is the same), the columns
- * of a row or fields of a hash, rules of --map, times, base64.
+/* fuzz_import.c - what jobtab import reads: a line of JSON (the value of a Redis key is the same),
+ * the columns of a row or fields of a hash, rules of --map, times, base64.
  *
- * The first byte says which. A job that comes out has texts that end within their fields and parts that
- * are what they are said to be; written as the interface writes jobs, and read again, it is the same one.
+ * The first byte says which. A job that comes out has texts that end within their fields and parts
+ * that are what they are said to be; written as the interface writes jobs, and read again, it is
+ * the same one.
  */
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* fuzz_parcel.c - requests in the shared file, which another process wrote and may have spoiled.
  *
- * The first byte says how many operations there are. What comes out lies within the request, and can
- * be packed and unpacked once more.
+ * The first byte says how many operations there are. What comes out lies within the request, and
+ * can be packed and unpacked once more.
  */
 #include "fuzz.h"
 

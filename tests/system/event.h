@@ -4,8 +4,8 @@
  *
  * Times are CLOCK_MONOTONIC nanoseconds; "-" or 0 where there is nothing. `hash` is of all that the
  * client saw, after a letter that tells what that is (b: jobtab_job_json without params and
- * result, f: an HTTP body): one version of a job has one hash a letter. A line is one write(2), so that
- * a killed client leaves whole lines. */
+ * result, f: an HTTP body): one version of a job has one hash a letter. A line is one write(2), so
+ * that a killed client leaves whole lines. */
 #ifndef EVENT_H
 #define EVENT_H
 

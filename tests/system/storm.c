@@ -112,8 +112,8 @@ static bool budget(void)
     return shared->requests > 0 && !shared->over && !shared->failed;
 }
 
-/* A request is made. Reads are so much faster than durable writes that readers wait for these; not for
- * ever, since those who write read in between, and some of them may have been killed. */
+/* A request is made. Reads are so much faster than durable writes that readers wait for these; not
+ * for ever, since those who write read in between, and some of them may have been killed. */
 static void spend(bool write)
 {
     atomic_fetch_sub(&shared->requests, 1);

@@ -1,5 +1,5 @@
-/* flush.c - counts of a child that leaves by _exit: the compiler's are written at exit alone. Linked into
- * the library's tests when coverage is counted, in front of the C library's. */
+/* flush.c - counts of a child that leaves by _exit: the compiler's are written at exit alone.
+ * Linked into the library's tests when coverage is counted, in front of the C library's. */
 #include <sys/syscall.h>
 #include <unistd.h>
 

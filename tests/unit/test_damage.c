@@ -1,9 +1,10 @@
-/* test_damage.c - copies of a table with damaged bytes and pages: whoever opens one and has it verified is
- * told, lives, and is done in time; and what verify calls sound is what it was.
+/* test_damage.c - copies of a table with damaged bytes and pages: whoever opens one and has it
+ * verified is told, lives, and is done in time; and what verify calls sound is what it was.
  *
- * Each copy is opened by a child of its own. The pages that matter are all damaged in turn, the rest at random;
- * a copy that verify refuses is read all the same by another child, to count how often that kills: the
- * control, without which the damage might be none. JOBTAB_SEED, JOBTAB_DAMAGES (how many at random). */
+ * Each copy is opened by a child of its own. The pages that matter are all damaged in turn, the
+ * rest at random; a copy that verify refuses is read all the same by another child, to count how
+ * often that kills: the control, without which the damage might be none. JOBTAB_SEED,
+ * JOBTAB_DAMAGES (how many at random). */
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -307,8 +308,8 @@ static void check_copy(struct tables *t, enum damage what, size_t page, struct r
     write_file(t->f, &copy);
     int signal = look_in_child(t->f, true, &verdict);
     bool sound = !signal && !verdict.opened && !verdict.verified && !verdict.faults;
-    /* A bit of a text may change what is said and break no rule; a page may not. Only a meta page of an
-     * earlier time is as if the last commit had not been. */
+    /* A bit of a text may change what is said and break no rule; a page may not. Only a meta page
+     * of an earlier time is as if the last commit had not been. */
     bool same = what <= CUT && !(what == STALE && page < 2);
     bool lost = sound && same && verdict.content != t->content;
     if (signal || lost)

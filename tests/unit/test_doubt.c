@@ -1,4 +1,5 @@
-/* test_doubt.c - after a commit that failed: who may write again, and when; and disks without room. */
+/* test_doubt.c - after a commit that failed: who may write again, and when; and disks without
+ * room. */
 #include "fixture.h"
 
 #include "../crash/disk/fault.h"
@@ -85,7 +86,8 @@ static void a_handle_whose_commit_failed_is_of_no_use_and_opens_again(void **sta
     assert_sound(t.f);
 }
 
-/* While the disk stays bad there are reads, and changes are refused without a process being lost. */
+/* While the disk stays bad there are reads, and changes are refused without a process being
+ * lost. */
 static void a_disk_that_stays_bad_refuses_changes_and_lets_reads_be(void **state)
 {
     struct trial t = begin(state);
@@ -133,8 +135,9 @@ static void read_meta(struct trial *t, unsigned char pages[2][META_SIZE])
     close(fd);
 }
 
-/* Fail the write of a meta page, which is a commit's last, and LMDB's own attempt to undo it. How many
- * writes come before it differs from commit to commit: it is as many as last time often enough. */
+/* Fail the write of a meta page, which is a commit's last, and LMDB's own attempt to undo it. How
+ * many writes come before it differs from commit to commit: it is as many as last time often
+ * enough. */
 static int fail_in_meta(void *context)
 {
     struct trial *t = context;
@@ -159,8 +162,8 @@ static int fail_in_meta(void *context)
     return 3;
 }
 
-/* What a failed commit may have left in the meta page that the next one takes is undone before any page is
- * written which it could name, and by a process that had no part in it. */
+/* What a failed commit may have left in the meta page that the next one takes is undone before any
+ * page is written which it could name, and by a process that had no part in it. */
 static void a_meta_page_of_a_failed_commit_is_undone_before_the_next(void **state)
 {
     struct trial t = begin(state);

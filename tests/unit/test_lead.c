@@ -1,4 +1,5 @@
-/* test_lead.c - commits that are shared: who leads, what the others get, what a dead leader leaves. */
+/* test_lead.c - commits that are shared: who leads, what the others get, what a dead leader
+ * leaves. */
 #include "fixture.h"
 
 #include "batch.h"
@@ -266,7 +267,8 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
 /* ---------------------------------------------------------- leaders that die */
 
-/* What a leader does for so many callers, and dies: before its commit, or between that and the answers. */
+/* What a leader does for so many callers, and dies: before its commit, or between that and the
+ * answers. */
 static int lead_and_die(struct fixture *f, size_t callers, bool commit)
 {
     struct jobtab *table;

@@ -1,4 +1,5 @@
-/* test_moved.c - from a row of whatever origin to a job: row.c, mapping.c, moved.c, when.c, base64.c. */
+/* test_moved.c - from a row of whatever origin to a job: row.c, mapping.c, moved.c, when.c,
+ * base64.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

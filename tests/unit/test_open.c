@@ -99,8 +99,8 @@ static void write_file(const struct fixture *f, const char *name, size_t size)
     close(fd);
 }
 
-/* What a crash may leave of a table in the making: an unnamed file, or, from earlier versions, an empty one
- * of its name. (tests/crash/power has all that a power failure may leave.) */
+/* What a crash may leave of a table in the making: an unnamed file, or, from earlier versions, an
+ * empty one of its name. (tests/crash/power has all that a power failure may leave.) */
 static void a_table_that_was_half_made_is_made_anew(void **state)
 {
     struct fixture *f = *state;
@@ -344,7 +344,8 @@ static int open_and_submit(void *context)
     return 0;
 }
 
-/* Openers and writers that come and go, some of them killed anywhere: no acknowledged job is lost. */
+/* Openers and writers that come and go, some of them killed anywhere: no acknowledged job is
+ * lost. */
 static void openers_killed_anywhere_lose_no_commit(void **state)
 {
     struct fixture *f = *state;

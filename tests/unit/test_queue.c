@@ -272,8 +272,8 @@ static void a_leader_that_is_stopped_is_ended_and_one_that_is_slow_is_not(void *
     }
 }
 
-/* Stopped between the lock and the first word about it, or between the last and the unlock, in a process
- * with a thread of its own for that. */
+/* Stopped between the lock and the first word about it, or between the last and the unlock, in a
+ * process with a thread of its own for that. */
 static void *stop_with_the_turn(void *context)
 {
     bool died;

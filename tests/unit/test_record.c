@@ -627,7 +627,8 @@ static void another_format_or_version_is_named_as_such(void **state)
     assert_non_null(strstr(jobtab_why(), "version 2"));
 }
 
-/* Every content has one image: numbers in the shortest list that holds them, each once, in order. */
+/* Every content has one image: numbers in the shortest list that holds them, each once, in
+ * order. */
 static void a_number_that_is_not_in_its_place_is_damage(void **state)
 {
     enum { FIRST = 8 + sizeof "A(cv)A(cu)A(cI)A(cs)BBB" + 4 }; /* the first entry of the first list */

@@ -1,4 +1,5 @@
-/* test_shared.c - the shared file: one for all processes, made anew for the first, never under a user. */
+/* test_shared.c - the shared file: one for all processes, made anew for the first, never under a
+ * user. */
 #include "fixture.h"
 
 #include "shared.h"
@@ -57,7 +58,8 @@ static void a_file_of_another_boot_is_made_anew(void **state)
     shared_close(shared, use);
 }
 
-/* As a file system leaves it that was cut off, repaired and mounted again: of some moment of its last use. */
+/* As a file system leaves it that was cut off, repaired and mounted again: of some moment of its
+ * last use. */
 static void a_file_that_nobody_uses_is_made_anew(void **state)
 {
     static const int32_t held_by_one = 1;

@@ -1,4 +1,5 @@
-/* test_step.c - steps of the wall clock are told from a clock that is slewed, and expiry lags by them. */
+/* test_step.c - steps of the wall clock are told from a clock that is slewed, and expiry lags by
+ * them. */
 #include "fixture.h"
 
 #include "step.h"
@@ -60,7 +61,8 @@ static void a_step_forward_that_is_taken_back_leaves_no_lag(void **state)
     assert_int_equal(step_lag(&step, WALL - 2 * HOUR, HOUR), 0);
 }
 
-/* Of two who look at once, one may be anywhere in it when the other looks, or have read the clocks before. */
+/* Of two who look at once, one may be anywhere in it when the other looks, or have read the clocks
+ * before. */
 static void nobody_misses_a_step_that_another_is_about_to_tell(void **state)
 {
     struct step step = {.distance = 0};

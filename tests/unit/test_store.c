@@ -1,5 +1,5 @@
-/* test_store.c - the store where what is beneath it fails: each call of LMDB and of the system, one after
- * the other, is made to return an error, and what is promised of it must hold.
+/* test_store.c - the store where what is beneath it fails: each call of LMDB and of the system, one
+ * after the other, is made to return an error, and what is promised of it must hold.
  *
  * The linker puts the functions below in front of the real ones (--wrap, see local.mk). */
 #include "fixture.h"

@@ -1,5 +1,5 @@
-/* test_store_pages.c - each thing that a page can say and must not, said by one page of a sound file, is
- * found and named. LMDB, which might die of it, is not asked. */
+/* test_store_pages.c - each thing that a page can say and must not, said by one page of a sound
+ * file, is found and named. LMDB, which might die of it, is not asked. */
 #include "fixture.h"
 
 #include "store_pages.h"

@@ -146,8 +146,9 @@ static void end(pid_t pid)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* The first in line is woken and killed before it runs, while the one who woke it has taken the turn
- * again. The second in line is not forgotten: nobody else comes who could wake it by chance. */
+/* The first in line is woken and killed before it runs, while the one who woke it has taken the
+ * turn again. The second in line is not forgotten: nobody else comes who could wake it by
+ * chance. */
 static void a_writer_killed_as_it_wakes_takes_no_other_s_wake_up_with_it(void **state)
 {
     struct fixture *f = *state;

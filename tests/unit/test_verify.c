@@ -1,5 +1,5 @@
-/* test_verify.c - the control of every oracle that ends in assert_sound: each kind of damage, done to a
- * sound table beneath the library, is found. */
+/* test_verify.c - the control of every oracle that ends in assert_sound: each kind of damage, done
+ * to a sound table beneath the library, is found. */
 #include "fixture.h"
 
 #include "edit.h"
@@ -245,7 +245,8 @@ static void each_kind_of_damage_is_found(void **state)
 
 enum image_of { RECORD, HOT, TOTALS, SETTINGS, POLICY, COUNT };
 
-/* A field of one image, the first of a job in that state where it is a job's, gets another value. */
+/* A field of one image, the first of a job in that state where it is a job's, gets another
+ * value. */
 struct wrong {
     const char *says;
     enum image_of of;

@@ -7,10 +7,12 @@
 #include "http.h"
 
 /* For a job without much in params and result. With its tag it is just below a quarter of what the
- * library's pool takes from the system at once, beyond which it would be an allocation of its own. */
+ * library's pool takes from the system at once, beyond which it would be an allocation of its
+ * own. */
 #define JOB_ROOM (1016 - ETAG_TEXT)
 
-/* An answer stays in memory until its client has read it, and some never do. One alone may be of any size. */
+/* An answer stays in memory until its client has read it, and some never do. One alone may be of
+ * any size. */
 #define LARGE_ANSWER (64u << 10)
 #define ANSWERS_MAX  (32u << 20) /* bytes of the large ones of a worker */
 

@@ -70,8 +70,8 @@ char *answer_memory(h2o_req_t *req, size_t size);
 /* A header of the answer. The value is copied. */
 void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The whole answer, once; 503 in the place of a large one while too much is on its way to clients that
- * do not read it. `body` must live as long as the request (answer_memory, or static); 204
+/* The whole answer, once; 503 in the place of a large one while too much is on its way to clients
+ * that do not read it. `body` must live as long as the request (answer_memory, or static); 204
  * and 304 have none, HEAD is sent none. */
 void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
             size_t size);
@@ -79,8 +79,8 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
 void answer_job(struct http *http, h2o_req_t *req, int status, const struct jobtab_job *job,
                 const char *params, const char *result);
 
-/* The job call->id as the table has it now, or the problem with that. When it is gone: `otherwise`, the job
- * as a change left it, without params and result; NULL where that is a problem, too. */
+/* The job call->id as the table has it now, or the problem with that. When it is gone: `otherwise`,
+ * the job as a change left it, without params and result; NULL where that is a problem, too. */
 void answer_stored(struct http_call *call, int status, const struct jobtab_job *otherwise);
 
 /* The reason phrase of a status that is ours. */

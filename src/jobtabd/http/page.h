@@ -1,4 +1,5 @@
-/* page.h - which jobs a listing is to have: the query string of GET /jobs. Knows no HTTP library. */
+/* page.h - which jobs a listing is to have: the query string of GET /jobs. Knows no HTTP
+ * library. */
 #ifndef HTTP_PAGE_H
 #define HTTP_PAGE_H
 

@@ -234,9 +234,9 @@ void server_refuse(struct server *server)
     server->http.refusing = true;
 }
 
-/* A request is kept until it is whole, and a client decides when that is. Beyond what all may have together
- * the largest are cut: their clients have sent far more than their share. What is whole and waits
- * for the table has a bound of its own (writer.h). */
+/* A request is kept until it is whole, and a client decides when that is. Beyond what all may have
+ * together the largest are cut: their clients have sent far more than their share. What is whole
+ * and waits for the table has a bound of its own (writer.h). */
 static void bound_input(struct server *server)
 {
     const size_t bound = INPUTS_MAX * server->config.max_request_entity_size;
@@ -381,8 +381,8 @@ static void raise_descriptors(uint32_t connections)
                  (unsigned long long)limit.rlim_cur, connections);
 }
 
-/* Ends the worker when there is none, as the library's own allocations do: JSON that was left out would
- * be a wrong answer. */
+/* Ends the worker when there is none, as the library's own allocations do: JSON that was left out
+ * would be a wrong answer. */
 static void *json_memory(size_t size)
 {
     return h2o_mem_alloc(size);

@@ -1,7 +1,8 @@
 /* status.c - one job: its state, its result, its log.
  *
- * GET /status/{id} is what the world polls. Nothing is parsed or allocated for it but in the request's
- * pool, and a request that asks whether anything is new is answered from the job's version. */
+ * GET /status/{id} is what the world polls. Nothing is parsed or allocated for it but in the
+ * request's pool, and a request that asks whether anything is new is answered from the job's
+ * version. */
 #include <stdlib.h>
 
 #include "etag.h"

@@ -1,5 +1,5 @@
-/* fault.c - see fault.h. Calls are made with syscall(2), so that nothing of the C library is needed to find
- * its own functions, at whatever moment of a process's life. */
+/* fault.c - see fault.h. Calls are made with syscall(2), so that nothing of the C library is needed
+ * to find its own functions, at whatever moment of a process's life. */
 #include "fault.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* fault.h - the system calls that touch a table's files, and which of them shall fail.
  *
- * fault.c takes the place of the C library's functions, in a program that it is linked with or as a module
- * that LD_PRELOAD names. It makes the call itself, or lets it fail as a disk would. What is to fail
- * stands in a struct fault: memory of the program, or the file that JOBTAB_FAULT names, which another
- * process changes while this one works.
+ * fault.c takes the place of the C library's functions, in a program that it is linked with or as a
+ * module that LD_PRELOAD names. It makes the call itself, or lets it fail as a disk would. What is
+ * to fail stands in a struct fault: memory of the program, or the file that JOBTAB_FAULT names,
+ * which another process changes while this one works.
  */
 #ifndef FAULT_H
 #define FAULT_H

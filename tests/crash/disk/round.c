@@ -212,7 +212,8 @@ static int suffer(const struct step *step, _Atomic uint32_t *failed)
     if (rc)
         check_error(rc);
     for (int tries = 0; rc && point.times > 1 && tries < 2; tries++) {
-        /* The disk may be as bad as it was: nobody is told wrongly, and what can be read is right. */
+        /* The disk may be as bad as it was: nobody is told wrongly, and what can be read is
+         * right. */
         if (recover(rc)) {
             check_error(JOBTAB_SYSTEM);
             break;

@@ -1,5 +1,5 @@
-/* stage.h - a story of calls that is told twice: once on a sound disk, to know what each call leaves in
- * the table, then on one that fails at a given system call of a given one.
+/* stage.h - a story of calls that is told twice: once on a sound disk, to know what each call
+ * leaves in the table, then on one that fails at a given system call of a given one.
  */
 #ifndef STAGE_H
 #define STAGE_H

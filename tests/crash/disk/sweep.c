@@ -1,8 +1,10 @@
-/* sweep.c - a disk that fails, at each system call that touches a table's files: once, for ever, for a while.
+/* sweep.c - a disk that fails, at each system call that touches a table's files: once, for ever,
+ * for a while.
  *
  * Each point is a round (round.h) in a process of its own, several at a time.
  *
- *     sweep [-d FOLDER] [-c CALLS] [-w WHILES] [-j JOBS] [-s SEED] [-r STEP:CALL:KIND:TIMES] [STEP...]
+ *     sweep [-d FOLDER] [-c CALLS] [-w WHILES] [-j JOBS] [-s SEED] [-r STEP:CALL:KIND:TIMES]
+ *     [STEP...]
  *
  *   -c CALLS    at most so many calls of a step (200)
  *   -w WHILES   of each kind of error besides so many rounds at random calls, for a while

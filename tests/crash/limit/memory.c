@@ -2,14 +2,15 @@
  *
  *   memory [-d DIR] [-r ROUNDS] [-s SEED] [CALL...]
  *
- * A call is made with its first allocation failing, then its second, ... until one comes through without
- * having met its failure; once with that one alone failing, once with all after it. It must say that it
- * failed, and why, and have changed nothing; the same call must then work; a neighbour, another process, must
- * get its turn to write; verify must find the table sound; and after the close nothing may be left, of
- * memory or descriptors. The last part makes victims of those that share commits with others.
+ * A call is made with its first allocation failing, then its second, ... until one comes through
+ * without having met its failure; once with that one alone failing, once with all after it. It must
+ * say that it failed, and why, and have changed nothing; the same call must then work; a neighbour,
+ * another process, must get its turn to write; verify must find the table sound; and after the
+ * close nothing may be left, of memory or descriptors. The last part makes victims of those that
+ * share commits with others.
  *
- * Prints TAP, a call a line. Exit: 0 all held, 1 a fault (with the point), 77 this build has no allocator
- * that could be replaced (sanitizers have their own).
+ * Prints TAP, a call a line. Exit: 0 all held, 1 a fault (with the point), 77 this build has no
+ * allocator that could be replaced (sanitizers have their own).
  */
 #include "stage.h"
 
@@ -181,7 +182,8 @@ static bool play(struct stage *stage, const struct call *call, int64_t at, int f
         need(call->make(stage), call->name);
     expected = stage->seen;
     clear(stage->copy);
-    /* Anew, as a caller finds it that has just begun: what an earlier call left for the next is not there. */
+    /* Anew, as a caller finds it that has just begun: what an earlier call left for the next is not
+     * there. */
     if (call->sort == READ || call->sort == WRITE) {
         before = picture(stage);
         bool unfinished = stage->unfinished;

@@ -1,11 +1,13 @@
-/* nomem.h - memory that is refused: the Nth allocation of a process fails, and those after it if so asked.
+/* nomem.h - memory that is refused: the Nth allocation of a process fails, and those after it if so
+ * asked.
  *
- * Linked into a program, or loaded into any other as nomem.so with LD_PRELOAD. What stands in a program's
- * place of malloc, calloc, realloc, reallocarray, aligned_alloc, posix_memalign, memalign, free, mmap and
- * pthread_create; strdup, getline, fopen and all else of the C library that allocates goes through these.
+ * Linked into a program, or loaded into any other as nomem.so with LD_PRELOAD. What stands in a
+ * program's place of malloc, calloc, realloc, reallocarray, aligned_alloc, posix_memalign,
+ * memalign, free, mmap and pthread_create; strdup, getline, fopen and all else of the C library
+ * that allocates goes through these.
  *
- * The page is a shared one. nomem.so takes the file that the environment names (JOBTAB_NOMEM), and keeps it
- * across forks: who made the file chooses a process, counts, and reads what happened.
+ * The page is a shared one. nomem.so takes the file that the environment names (JOBTAB_NOMEM), and
+ * keeps it across forks: who made the file chooses a process, counts, and reads what happened.
  */
 #ifndef NOMEM_H
 #define NOMEM_H

@@ -1,7 +1,7 @@
 /* share.c - memory is refused to those that share commits with others, leaders among them.
  *
- * Every request has a key of its own, so that at its end the table itself tells what was done: a request that
- * was answered is there once, one that was told that nothing was done is not there. */
+ * Every request has a key of its own, so that at its end the table itself tells what was done: a
+ * request that was answered is there once, one that was told that nothing was done is not there. */
 #include "stage.h"
 
 #include <signal.h>
@@ -65,7 +65,8 @@ static void refuse(long round)
     nomem_arm(at, (int)(round / 4 % 2));
 }
 
-/* One call after the other, each with an allocation that fails. How many failed; which, into `refused`. */
+/* One call after the other, each with an allocation that fails. How many failed; which, into
+ * `refused`. */
 static long call_all(struct stage *stage, bool *refused, long rounds)
 {
     long failures = 0;

@@ -1,4 +1,5 @@
-/* stage.h - what the parts of the memory sweep share: a table, one call on it, and what was wrong. */
+/* stage.h - what the parts of the memory sweep share: a table, one call on it, and what was
+ * wrong. */
 #ifndef STAGE_H
 #define STAGE_H
 

@@ -3,12 +3,12 @@
  *   churn -d TABLE fill N    N finished jobs, and leave
  *   churn -d TABLE write     submit a job and cancel it, again and again: the oldest make room
  *   churn -d TABLE read      read page after page
- *   churn -d TABLE claim MS  submit a job and claim it with a lease of so long (0: as its owner), print
- *                            its id, and wait
+ *   churn -d TABLE claim MS  submit a job and claim it with a lease of so long (0: as its owner),
+ *                            print its id, and wait
  *   churn -d TABLE sweep     sweep once, print how many jobs were lost and how many readers cleared
  *
- * write and read print "at work", go on until standard input ends, and for each line there answer with a
- * line: how often they have done it since the last one, and the longest that it took in ms.
+ * write and read print "at work", go on until standard input ends, and for each line there answer
+ * with a line: how often they have done it since the last one, and the longest that it took in ms.
  */
 #include <poll.h>
 #include <stdbool.h>

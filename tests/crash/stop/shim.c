@@ -1,8 +1,8 @@
-/* shim.c - loaded before the other libraries (LD_PRELOAD): stops a process inside a transaction, and steps
- * the wall clock. See shim.h.
+/* shim.c - loaded before the other libraries (LD_PRELOAD): stops a process inside a transaction,
+ * and steps the wall clock. See shim.h.
  *
- * The clocks that the kernel counts itself (monotonic, boot) are left alone, as they are when a real clock is
- * stepped. */
+ * The clocks that the kernel counts itself (monotonic, boot) are left alone, as they are when a
+ * real clock is stepped. */
 #include "shim.h"
 
 #include <dlfcn.h>

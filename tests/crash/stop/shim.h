@@ -1,4 +1,5 @@
-/* shim.h - what a test tells the processes that have shim.c loaded: a file of this, JOBTAB_SHIM its path. */
+/* shim.h - what a test tells the processes that have shim.c loaded: a file of this, JOBTAB_SHIM its
+ * path. */
 #ifndef SHIM_H
 #define SHIM_H
 
