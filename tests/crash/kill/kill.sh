@@ -76,7 +76,7 @@ else
     run sweep "$disk" -p 3 -e 6 returns
     run openers "$folder"
 fi
-control early-answer sweep 'not what was written|deleted and is read|not there' leads
+control early-answer sweep 'not what was written|deleted and is read|not there|no job to claim' leads
 control no-batch-check sweep 'another answer|is there twice|not each exactly once' posts -n 1000
 control no-fencing sweep 'late report: another answer' calls
 control no-index sweep 'cannot become running|verify' calls
