@@ -17,7 +17,7 @@ from clients import BODY, HEAD, HOST, RESET, Clients, raise_descriptors
 from conftest import SLOW, WRAPPER, alive, count, seconds, sh, wait_until
 
 WELL = 5  # seconds
-LEFT = 24 << 20  # bytes that a role may have more than before: what its allocator keeps
+LEFT = 8 << 20  # bytes that a role may have more than before: what its allocator keeps
 GOOD = 5  # seconds for a usual request meanwhile
 
 pytestmark = pytest.mark.skipif(bool(WRAPPER), reason="counts processes' descriptors and memory")
