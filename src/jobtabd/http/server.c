@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #define ACCEPT_BATCH       16
 #define INPUTS_MAX         2  /* requests of the largest size: what all may have that are not whole */
 #define INPUT_LOOK         10 /* ms between two looks at that */
+#define CROWD              512 /* connections whose memory is worth the look for it */
 #define PAUSE              100   /* ms without accepting when descriptors are out */
 #define QUIET              10000 /* ms between two warnings of that */
 #define REQUEST_TIMEOUT    30000 /* ms for a request to come in whole; also of an idle connection */
@@ -68,6 +70,7 @@ struct server {
     size_t n_listeners;
     h2o_linklist_t connections;
     size_t n_connections;
+    size_t crowd; /* the most of them since memory was given back */
     bool accepting, paused;
     int64_t input_looked;              /* as those below */
     int64_t paused_until, drain_began; /* on the monotonic clock; 0: never */
@@ -269,11 +272,24 @@ static void bound_input(struct server *server)
     } while (sum > bound);
 }
 
+/* What thousands of connections needed lies in pieces between what is still needed, and glibc gives
+ * nothing of that back by itself. */
+static void give_memory_back(struct server *server)
+{
+    if (server->n_connections > server->crowd) {
+        server->crowd = server->n_connections;
+    } else if (server->crowd >= CROWD && server->n_connections < server->crowd / 2) {
+        malloc_trim(0);
+        server->crowd = server->n_connections;
+    }
+}
+
 int server_turn(struct server *server)
 {
     int wait = TURN;
 
     bound_input(server);
+    give_memory_back(server);
     if (server->http.writer != NULL)
         writer_flush(server->http.writer);
     if (server->paused) {
