@@ -431,7 +431,8 @@ enum jobtab_part { JOBTAB_PARAMS = 1, JOBTAB_RESULT, JOBTAB_LOGTEXT };
 int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_part part,
                 uint64_t *offset, size_t max, char **bytes, size_t *size);
 
-/* The job, its params and its result as one snapshot has them. Free both with free(). */
+/* The job, its params and its result as one snapshot has them. Free both with free(). NULL for what is
+ * not wanted: it is not read. */
 int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job,
                      char **params, char **result);
 

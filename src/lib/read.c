@@ -116,14 +116,15 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
 {
     struct store_txn *txn;
     struct record record;
-    char *parts[2] = {NULL, NULL};
+    char **wanted[2] = {params, result}, *parts[2] = {NULL, NULL};
 
     int rc = begin_job(table, id, &txn, &record);
     for (int i = 0; !rc && i < 2; i++) {
         uint64_t offset = 0;
         size_t size;
-        rc = read_part(table, txn, &record, i == 0 ? JOBTAB_PARAMS : JOBTAB_RESULT, &offset,
-                       SIZE_MAX - 1, &parts[i], &size);
+        if (wanted[i])
+            rc = read_part(table, txn, &record, i == 0 ? JOBTAB_PARAMS : JOBTAB_RESULT, &offset,
+                           SIZE_MAX - 1, &parts[i], &size);
     }
     store_end(txn);
     if (rc) {
@@ -132,8 +133,9 @@ int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jo
         return rc;
     }
     *job = record.job;
-    *params = parts[0];
-    *result = parts[1];
+    for (int i = 0; i < 2; i++)
+        if (wanted[i])
+            *wanted[i] = parts[i];
     return JOBTAB_OK;
 }
 

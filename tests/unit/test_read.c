@@ -114,6 +114,12 @@ static void the_json_of_a_stored_job_is_written_from_the_table(void **state)
         size_t size = jobtab_job_json(&job, its_params, its_result, expected, sizeof expected);
         assert_true(size < sizeof expected);
         free(its_params);
+        assert_ok(jobtab_get_whole(f->table, &job.id, &job, &its_params, NULL));
+        assert_memory_equal(its_params, params, sizes[i]);
+        free(its_params);
+        free(its_result);
+        assert_ok(jobtab_get_whole(f->table, &job.id, &job, NULL, &its_result));
+        assert_memory_equal(its_result, result, sizes[i]);
         free(its_result);
         assert_ok(jobtab_get_json(f->table, &job.id, text, sizeof text, &length, &version));
         assert_int_equal(length, size);

@@ -1,6 +1,7 @@
 /* answer.c - whole answers, sent in one piece: status, reason, length, always. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "etag.h"
@@ -50,6 +51,18 @@ char *answer_memory(h2o_req_t *req, size_t size)
     return h2o_mem_alloc_pool(&req->pool, size);
 }
 
+static void taken_gone(void *taken)
+{
+    free(*(char **)taken);
+}
+
+void answer_take(h2o_req_t *req, char *memory)
+{
+    char **taken = h2o_mem_alloc_shared(&req->pool, sizeof(*taken), taken_gone);
+
+    *taken = memory;
+}
+
 void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
 {
     char text[256];
@@ -77,13 +90,17 @@ static void large_gone(void *memory)
     large->http->answering -= large->size;
 }
 
-static bool has_room(struct http *http, h2o_req_t *req, size_t size)
+bool answer_room(struct http_call *call, size_t size)
 {
+    struct http *http = call->http;
+
     if (size < LARGE_ANSWER)
         return true;
-    if (http->answering > 0 && http->answering + size > ANSWERS_MAX)
+    if (http->answering > 0 && http->answering + size > ANSWERS_MAX) {
+        problem(call, 503, NULL, "too much is on its way to clients that do not read it");
         return false;
-    struct large *large = h2o_mem_alloc_shared(&req->pool, sizeof(*large), large_gone);
+    }
+    struct large *large = h2o_mem_alloc_shared(&call->req->pool, sizeof(*large), large_gone);
     *large = (struct large){.http = http, .size = size};
     http->answering += size;
     return true;
@@ -96,12 +113,6 @@ void answer(struct http *http, h2o_req_t *req, int status, const char *type, con
     bool bodiless = status == 204 || status == 304;
     h2o_iovec_t piece = h2o_iovec_init(body, size);
 
-    if (status == 200 && !has_room(http, req, size)) {
-        struct http_call call = {.http = http, .req = req};
-        req->res.headers.size = 0; /* they told of the other one */
-        problem(&call, 503, NULL, "too much is on its way to clients that do not read it");
-        return;
-    }
     req->res.status = status;
     req->res.reason = answer_reason(status);
     if (!bodiless) {
@@ -152,6 +163,8 @@ void answer_stored(struct http_call *call, int status, const struct jobtab_job *
     while ((error = jobtab_get_json(call->http->table, &call->id, body, room, &size, &version)) ==
                JOBTAB_OK &&
            size >= room) {
+        if (status == 200 && !answer_room(call, size)) /* what was done is told, whatever it takes */
+            return;
         room = size + 1;
         body = answer_memory(call->req, room);
     }

@@ -67,12 +67,16 @@ void http_readyz(struct http_call *call);
 
 /* Room for a body of this size that lives as long as the request. */
 char *answer_memory(h2o_req_t *req, size_t size);
+/* Memory of malloc() becomes the request's, and is freed with it. */
+void answer_take(h2o_req_t *req, char *memory);
+/* To be asked before a body is made that may be large. False while too much is on its way to clients
+ * that do not read it: then the request has been answered with 503. */
+bool answer_room(struct http_call *call, size_t size);
 /* A header of the answer. The value is copied. */
 void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The whole answer, once; 503 in the place of a large one while too much is on its way to clients
- * that do not read it. `body` must live as long as the request (answer_memory, or static); 204
- * and 304 have none, HEAD is sent none. */
+/* The whole answer, once. `body` must live as long as the request (answer_memory, answer_take, or
+ * static); 204 and 304 have none, HEAD is sent none. */
 void answer(struct http *http, h2o_req_t *req, int status, const char *type, const char *body,
             size_t size);
 /* The job as JSON, with its ETag. params and result as in jobtab_job_json. */

@@ -16,6 +16,8 @@ static void answer_page(struct http_call *call, const struct jobtab_job *jobs, s
 
     for (size_t i = 0; i < n; i++)
         room += 1 + jobtab_job_json(&jobs[i], NULL, NULL, NULL, 0);
+    if (!answer_room(call, room))
+        return;
     body = answer_memory(call->req, room);
     end = stpcpy(body, head);
     for (size_t i = 0; i < n; i++) {

@@ -54,19 +54,19 @@ static void none(struct http_call *call, const struct jobtab_job *job, const cha
     problem(call, 404, NULL, "the job is %s and has no %s", jobtab_state_name(job->state), what);
 }
 
-/* Bytes that a child wrote: no browser shall guess that they are a page. */
-static void answer_raw(struct http_call *call, const char *tag, const char *type, const char *bytes,
+/* Bytes that a child wrote: no browser shall guess that they are a page. They were malloc()ed. */
+static void answer_raw(struct http_call *call, const char *tag, const char *type, char *bytes,
                        size_t size)
 {
-    char *body = answer_memory(call->req, size);
-
-    h2o_memcpy(body, bytes, size);
+    answer_take(call->req, bytes);
     add_etag(call->req, tag);
     h2o_add_header_by_str(&call->req->pool, &call->req->res.headers,
                           H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
-    answer(call->http, call->req, 200, type, body, size);
+    answer(call->http, call->req, 200, type, bytes, size);
 }
 
+/* What the job says is asked first: then a result that nobody needs or that there is no room for
+ * is not read. It may have changed by then. */
 void http_result(struct http_call *call)
 {
     static const char *const types[] = {
@@ -75,27 +75,31 @@ void http_result(struct http_call *call)
         [JOBTAB_BYTES] = "application/octet-stream",
     };
     struct jobtab_job job;
-    char *params = NULL, *result = NULL, tag[ETAG_TEXT];
-    int error = jobtab_get_whole(call->http->table, &call->id, &job, &params, &result);
+    char *result = NULL, tag[ETAG_TEXT];
+    int error = jobtab_get(call->http->table, &call->id, &job);
 
+    if (error == JOBTAB_OK && job.result_format != JOBTAB_NONE) {
+        etag_format(job.version, tag);
+        if (not_modified(call, tag) || !answer_room(call, job.result_size))
+            return;
+        error = jobtab_get_whole(call->http->table, &call->id, &job, NULL, &result);
+    }
     if (error != JOBTAB_OK) {
         problem_error(call, error, jobtab_why());
     } else if (job.result_format == JOBTAB_NONE) {
         none(call, &job, "result");
+        free(result);
     } else {
         etag_format(job.version, tag);
-        if (!not_modified(call, tag))
-            answer_raw(call, tag, types[job.result_format], result, job.result_size);
+        answer_raw(call, tag, types[job.result_format], result, job.result_size);
     }
-    free(params);
-    free(result);
 }
 
 void http_log(struct http_call *call)
 {
     struct jobtab_job job;
     uint64_t offset = 0;
-    char *bytes = NULL, tag[ETAG_TEXT];
+    char *bytes, tag[ETAG_TEXT];
     size_t size;
     int error = jobtab_get(call->http->table, &call->id, &job);
 
@@ -107,15 +111,13 @@ void http_log(struct http_call *call)
         /* What is read now may be newer than its tag says: then the next request gets it once more,
          * and never too little. */
         etag_format(job.version, tag);
-        if (not_modified(call, tag))
+        if (not_modified(call, tag) || !answer_room(call, job.log_end - job.log_begin))
             return;
         error = jobtab_read(call->http->table, &call->id, JOBTAB_LOGTEXT, &offset, LOG_MAX, &bytes,
                             &size);
     }
-    if (error != JOBTAB_OK) {
+    if (error != JOBTAB_OK)
         problem_error(call, error, jobtab_why());
-        return;
-    }
-    answer_raw(call, tag, "text/plain; charset=utf-8", bytes, size);
-    free(bytes);
+    else
+        answer_raw(call, tag, "text/plain; charset=utf-8", bytes, size);
 }

@@ -96,11 +96,12 @@ def test_a_daemon_that_may_open_too_little_starts_or_says_why_not(daemon):
     started = []
     for n in count((9, 17, 64), range(4, 65)):
         d.spawn(wrapper=["prlimit", f"--nofile={n}:{n}"])
-        wait_until(lambda: d.process.poll() is not None or d.ready() or "in a row" in d.log(), 10)
+        # Roles that cannot open the table say so, and try again for as long as it takes.
+        wait_until(lambda: d.process.poll() is not None or d.ready() or "Too many open files" in d.log(), 10)
         if d.ready():
             started.append(n)
         else:
-            assert "Too many open files" in d.log() or "open files" in d.log(), (n, d.log()[-2000:])
+            assert "open files" in d.log(), (n, d.log()[-2000:])
         d.stop()
         for file in (d.error_log, d.stderr_file):
             file.write_text("")
@@ -282,7 +283,7 @@ def half(sock, how):
 def test_connections_that_are_left_in_the_middle_are_forgotten(daemon, how):
     d = daemon(worker_connections=2000)
     health = Health(d)
-    run = b"POST /run HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\n{}"
+    run = b"POST /run HTTP/1.1\r\n" + HOST + b'Content-Length: 14\r\n\r\n{"delay":"1h"}'
     texts = (b"", b"G", HEAD[:-1], HEAD + b"\r\n", BODY, run[:-1], run, run + HEAD + b"\r\n" + BODY)
     socks = []
     for n in range(count(400, 4000)):
