@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,12 +13,12 @@
 
 #include "conf.h"
 #include "master.h"
+#include "memory.h"
 #include "pidfile.h"
 #include "role.h"
 
 #define EXIT_USAGE    2
 #define START_WAIT_MS 30000
-#define LARGE_BLOCK   (1 << 20) /* bytes */
 
 static const struct {
     const char *name;
@@ -117,17 +116,6 @@ static int daemonize(void)
     return started[1];
 }
 
-/* A client decides how much its request takes. glibc keeps for the next time what it got for large
- * blocks, up to 64 MB of it a process, unless it is told that such blocks are to be returned. What
- * is forked has it from here. */
-static void return_large_blocks(void)
-{
-#ifdef M_MMAP_THRESHOLD
-    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
-#endif
-}
-
 int main(int argc, char **argv)
 {
     const char *file = JOBTABD_CONF, *order = NULL;
@@ -175,7 +163,7 @@ int main(int argc, char **argv)
     } else {
         int started = background ? daemonize() : -1;
         role_title_init(argc, argv);
-        return_large_blocks();
+        memory_return_large();
         return master_run(conf, started); /* which takes conf */
     }
     conf_free(conf);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "conf.h"
 #include "http.h"
 #include "log.h"
+#include "memory.h"
 #include "writer.h"
 
 #define BODY_ABOVE_LIMIT   (16u << 20)
@@ -272,14 +272,13 @@ static void bound_input(struct server *server)
     } while (sum > bound);
 }
 
-/* What thousands of connections needed lies in pieces between what is still needed, and glibc gives
- * nothing of that back by itself. */
-static void give_memory_back(struct server *server)
+/* Once most of many connections have gone. */
+static void shrink(struct server *server)
 {
     if (server->n_connections > server->crowd) {
         server->crowd = server->n_connections;
     } else if (server->crowd >= CROWD && server->n_connections < server->crowd / 2) {
-        malloc_trim(0);
+        memory_give_back();
         server->crowd = server->n_connections;
     }
 }
@@ -289,7 +288,7 @@ int server_turn(struct server *server)
     int wait = TURN;
 
     bound_input(server);
-    give_memory_back(server);
+    shrink(server);
     if (server->http.writer != NULL)
         writer_flush(server->http.writer);
     if (server->paused) {
