@@ -199,10 +199,11 @@ def newest(events):
 
 
 def is_behind(table, events):
-    """Versions are one sequence of the whole table: it has reached every one that was told."""
+    """Versions are one sequence of the whole table: it has reached every one that was told, until it is asked:
+    a daemon is at work again."""
+    told = newest(events)
     answer = jobtab(table, "stat")
     has = json.loads(answer.stdout)["version"] if answer.returncode == 0 else 0
-    told = newest(events)
     return [f"version {told} was told, the table has {has}"] if has < told else []
 
 
