@@ -12,7 +12,7 @@ struct kind_tally {
 };
 
 struct job_version {
-    struct jobtab_id id;
+    uint64_t high, low; /* of its id, as numbers */
     uint64_t version;
 };
 

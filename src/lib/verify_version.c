@@ -5,9 +5,23 @@
 #include "error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define FIRST_ROOM 1024 /* jobs; doubled when it is filled */
+
+static uint64_t number(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < sizeof value; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+static struct job_version of_job(const struct jobtab_id *id, uint64_t version)
+{
+    return (struct job_version){
+        .high = number(id->bytes), .low = number(id->bytes + 8), .version = version};
+}
 
 /* Jobs come in the order of their ids, as the store has them: see verify_version_of. */
 void verify_note_version(struct check *check, const struct jobtab_job *job)
@@ -22,22 +36,24 @@ void verify_note_version(struct check *check, const struct jobtab_job *job)
         check->versions = versions;
         check->versions_room = room;
     }
-    check->versions[check->n_versions++] =
-        (struct job_version){.id = job->id, .version = job->version};
+    check->versions[check->n_versions++] = of_job(&job->id, job->version);
 }
 
-static int by_id(const void *id, const void *noted)
-{
-    return memcmp(id, &((const struct job_version *)noted)->id, sizeof(struct jobtab_id));
-}
-
+/* Asked for every change of the feed, mostly of jobs that are gone: a search whose steps depend on
+ * no guess of the processor's, since every other one would be wrong. */
 uint64_t verify_version_of(const struct check *check, const struct jobtab_id *id)
 {
-    const struct job_version *noted = NULL;
+    const struct job_version wanted = of_job(id, 0), *at = check->versions;
 
-    if (check->n_versions)
-        noted = bsearch(id, check->versions, check->n_versions, sizeof *noted, by_id);
-    return noted ? noted->version : 0;
+    for (size_t n = check->n_versions, half; n > 1; n -= half) {
+        half = n / 2;
+        bool above = at[half].high < wanted.high;
+        bool same = at[half].high == wanted.high;
+        bool not_below = above | (same & (at[half].low <= wanted.low));
+        at += half * not_below;
+    }
+    bool found = check->n_versions && at->high == wanted.high && at->low == wanted.low;
+    return found ? at->version : 0;
 }
 
 static int by_version(const void *a, const void *b)
