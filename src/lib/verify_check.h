@@ -43,8 +43,8 @@ void verify_fault(struct check *check, const struct jobtab_id *id, const char *f
 void verify_job(struct check *check, const struct record *record, uint64_t own,
                 const struct hot *hot);
 
-/* verify_version.c: of a job that is there, in the order of ids; then what was noted of it, 0: there
- * is none; and at last that no two are the same, after which none is found any more. */
+/* verify_version.c: of a job that is there, in the order of ids; then what was noted of it, 0 where
+ * there is none; and at last that no two are the same, after which none is found any more. */
 void verify_note_version(struct check *check, const struct jobtab_job *job);
 uint64_t verify_version_of(const struct check *check, const struct jobtab_id *id);
 void verify_versions(struct check *check);
