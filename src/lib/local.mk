@@ -13,7 +13,8 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/open.c src/lib/read.c src/lib/stat.c src/lib/wait.c src/lib/sweep.c \
 	src/lib/holders.c src/lib/locks.c src/lib/locks.h src/lib/step.c src/lib/step.h \
 	src/lib/verify.c src/lib/verify.h src/lib/verify_check.h src/lib/verify_job.c \
-	src/lib/verify_entry.c src/lib/verify_meta.c src/lib/doubt.c src/lib/doubt.h \
+	src/lib/verify_entry.c src/lib/verify_version.c src/lib/verify_meta.c \
+	src/lib/doubt.c src/lib/doubt.h \
 	src/lib/backup.c src/lib/table.c src/lib/table.h \
 	src/lib/payload.c src/lib/payload.h src/lib/keys.c src/lib/keys.h \
 	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \

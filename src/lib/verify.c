@@ -2,8 +2,9 @@
  *
  * First the store's own structure, since no database is to be read that is not sound. Then from the
  * jobs to all that must exist for them, counting (verify_job.c); over each other database, to find
- * what belongs to no job (verify_entry.c); and the totals against what was counted (verify_meta.c).
- * Nothing is changed. It needs eight bytes of memory a job. */
+ * what belongs to no job (verify_entry.c); the jobs' versions against each other
+ * (verify_version.c); and the totals against what was counted (verify_meta.c). Nothing is changed.
+ * It needs 24 bytes of memory a job. */
 #include "verify.h"
 
 #include "edit.h"
@@ -70,27 +71,6 @@ static void check_jobs(struct check *check)
             verify_job(check, &record, own, &hot);
     }
     store_cursor_end(cursor);
-}
-
-/* -------------------------------------------------------------------- versions */
-
-static int compare_versions(const void *a, const void *b)
-{
-    uint64_t left, right;
-
-    memcpy(&left, a, sizeof left);
-    memcpy(&right, b, sizeof right);
-    return (left > right) - (left < right);
-}
-
-static void check_versions(struct check *check)
-{
-    if (check->n_versions)
-        qsort(check->versions, check->n_versions, sizeof *check->versions, compare_versions);
-    for (size_t i = 1; i < check->n_versions; i++)
-        if (check->versions[i] == check->versions[i - 1])
-            verify_fault(check, NULL, "two jobs have version %llu",
-                         (unsigned long long)check->versions[i]);
 }
 
 /* -------------------------------------------------------------------- the feed */
@@ -161,7 +141,7 @@ static void check_records(struct check *check)
     check_jobs(check);
     check_others(check);
     check_feed(check);
-    check_versions(check);
+    verify_versions(check);
     verify_meta(check);
     store_cursor_end(check->feed);
     if (check->progress)

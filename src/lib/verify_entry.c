@@ -128,13 +128,13 @@ static void check_chunk(struct check *check, struct slice key, struct slice valu
 static void check_change(struct check *check, uint64_t version, const uint8_t *change)
 {
     struct jobtab_id id;
-    uint64_t newest;
 
     memcpy(id.bytes, change, sizeof id.bytes);
+    uint64_t newest = verify_version_of(check, &id);
     if (memcmp(&id, &check->totals.last_id, sizeof id) > 0)
         verify_fault(check, &id, "version %llu of `changes` is it, and no such id was ever given",
                      (unsigned long long)version);
-    else if (table_version(check->txn, &id, &newest) == JOBTAB_OK && newest < version)
+    else if (newest && newest < version)
         verify_fault(check, &id, "version %llu of `changes` is it, and its own is %llu",
                      (unsigned long long)version, (unsigned long long)newest);
 }

@@ -348,21 +348,6 @@ static void tally(struct check *check, const struct jobtab_job *job)
     check->kinds[i].count.states[job->state]++;
 }
 
-static void note_version(struct check *check, uint64_t version)
-{
-    if (check->n_versions == check->versions_room) {
-        size_t room = check->versions_room ? 2 * check->versions_room : 1024;
-        uint64_t *versions = realloc(check->versions, room * sizeof *versions);
-        if (!versions) {
-            store_fail(check->txn, fail(JOBTAB_SYSTEM, "out of memory"));
-            return;
-        }
-        check->versions = versions;
-        check->versions_room = room;
-    }
-    check->versions[check->n_versions++] = version;
-}
-
 /* What the feed says of the job's last change, if it reaches back so far. */
 static void check_change(struct check *check, const struct jobtab_job *job)
 {
@@ -389,7 +374,7 @@ void verify_job(struct check *check, const struct record *record, uint64_t own,
     struct sight sight = {.job = job, .record = record, .hot = hot, .own = own};
 
     tally(check, job);
-    note_version(check, job->version);
+    verify_note_version(check, job);
     check_fields(check, &sight);
     check_index(check, record);
     check_parts(check, record);

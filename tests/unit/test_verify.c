@@ -7,6 +7,7 @@
 #include "record.h"
 #include "store.h"
 #include "table.h"
+#include "verify_check.h"
 
 #define LONG_PARAMS 600 /* bytes: not in the record */
 
@@ -493,6 +494,29 @@ static void verify_tells_how_far_it_is(void **state)
     assert_int_equal(faults, 0);
 }
 
+/* Ids of which each has a neighbour that is no job's, also where the other half of them differs. */
+static struct jobtab_id id_number(unsigned number)
+{
+    return (struct jobtab_id){.bytes = {[7] = (uint8_t)(number / 16), [15] = number % 16}};
+}
+
+static void a_version_is_found_among_any_number_of_jobs(void **state)
+{
+    (void)state;
+    for (unsigned jobs = 0; jobs < 100; jobs++) {
+        struct check check = {.n_versions = 0};
+        for (unsigned i = 0; i < jobs; i++) {
+            struct jobtab_job job = {.id = id_number(2 * i + 1), .version = i + 1};
+            verify_note_version(&check, &job);
+        }
+        for (unsigned number = 0; number <= 2 * jobs; number++) {
+            struct jobtab_id id = id_number(number);
+            assert_int_equal(verify_version_of(&check, &id), number % 2 ? (number + 1) / 2 : 0);
+        }
+        free(check.versions);
+    }
+}
+
 static void the_feed_keeps_the_newest_changes(void **state)
 {
     static struct jobtab_op ops[JOBTAB_APPLY_MAX];
@@ -533,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_timeout_without_deadline_is_found, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(verify_tells_how_far_it_is, make_table, fixture_close),
+        cmocka_unit_test(a_version_is_found_among_any_number_of_jobs),
         cmocka_unit_test_setup_teardown(the_feed_keeps_the_newest_changes, fixture_open,
                                         fixture_close),
     };

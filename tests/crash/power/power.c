@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -377,6 +378,16 @@ static const char *find_undone(void)
     return NULL;
 }
 
+/* What it cost, however many others were at work on this machine. */
+static double processor_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
 static bool parse(int argc, char **argv)
 {
     int option;
@@ -428,9 +439,10 @@ int main(int argc, char **argv)
         printf("# %s; all is kept in %s\n", fault, root);
     printf("%s - whatever a disk may hold when the power fails has all that was answered: "
            "%lu images (%lu prefixes, %lu choices; %lu read by mdb_stat and mdb_copy, too), "
-           "%.1f s\n",
+           "%.1f s, %.1f s of processors\n",
            fault ? "not ok" : "ok", tally->images, tally->prefixes, tally->choices, tally->others,
-           (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9);
+           (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9,
+           processor_seconds());
     if (!fault)
         remove_all(root);
     return fault != NULL;

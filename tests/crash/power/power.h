@@ -181,6 +181,9 @@ void place_end(struct place *place);
 void place_put(struct place *place, const char *bytes, uint64_t size);
 void place_name(const struct place *place, const char *file, char path[512]);
 
+/* Blocks that a file is asked to have beyond what is written are there, from here on or not. */
+void blocks_assume(bool assume);
+
 /* -------------------------------------------------------------------- the disk */
 
 /* A file's bytes. */
