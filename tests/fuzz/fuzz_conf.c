@@ -16,65 +16,65 @@ static void fault(const char *text, void *context)
     faults++;
 }
 
-/* A file in memory that holds `text`. */
-static int new_file(const void *text, size_t size)
-{
-    int fd = memfd_create("conf", MFD_CLOEXEC);
+/* A file in memory, written anew each time: a new one would cost more than what is read of it. */
+struct file {
+    int fd;
+    char path[32];
+};
 
-    HOLDS(fd >= 0);
-    HOLDS(write(fd, text, size) == (ssize_t)size);
-    return fd;
+static void open_file(struct file *file)
+{
+    file->fd = memfd_create("conf", MFD_CLOEXEC);
+    HOLDS(file->fd >= 0);
+    snprintf(file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
 }
 
-static struct conf *load(int fd)
+static struct conf *load(const struct file *file)
 {
-    char path[64];
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     faults = 0;
-    struct conf *conf = conf_load(path, fault, NULL);
+    struct conf *conf = conf_load(file->path, fault, NULL);
     HOLDS((conf == NULL) == (faults > 0));
     return conf;
 }
 
-static char *read_back(int fd, size_t *size)
+/* Print into the file; all that is in it then, to be freed. */
+static char *printed(const struct conf *conf, const struct file *file, size_t *size)
 {
-    off_t end = lseek(fd, 0, SEEK_END);
+    HOLDS(lseek(file->fd, 0, SEEK_SET) == 0);
+    conf_print(conf, file->fd);
+    off_t end = lseek(file->fd, 0, SEEK_CUR);
     char *text = malloc((size_t)end + 1);
 
-    HOLDS(end >= 0 && text != NULL);
-    HOLDS(pread(fd, text, (size_t)end, 0) == end);
+    HOLDS(end > 0 && text != NULL);
+    HOLDS(ftruncate(file->fd, end) == 0);
+    HOLDS(pread(file->fd, text, (size_t)end, 0) == end);
     *size = (size_t)end;
     return text;
 }
 
-static char *printed(const struct conf *conf, int *fd, size_t *size)
-{
-    *fd = new_file("", 0);
-    conf_print(conf, *fd);
-    return read_back(*fd, size);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct file input, output;
     size_t first_size, second_size;
-    int fd = new_file(data, size), first_fd, second_fd;
-    struct conf *conf = load(fd);
 
-    close(fd);
+    if (input.path[0] == '\0') {
+        open_file(&input);
+        open_file(&output);
+    }
+    HOLDS(pwrite(input.fd, data, size, 0) == (ssize_t)size);
+    HOLDS(ftruncate(input.fd, (off_t)size) == 0);
+    struct conf *conf = load(&input);
     if (conf == NULL)
         return 0;
-    char *first = printed(conf, &first_fd, &first_size);
+    char *first = printed(conf, &output, &first_size);
     conf_free(conf);
 
-    conf = load(first_fd);
+    conf = load(&output);
     HOLDS(conf != NULL);
-    char *second = printed(conf, &second_fd, &second_size);
+    char *second = printed(conf, &output, &second_size);
     conf_free(conf);
     HOLDS(first_size == second_size && memcmp(first, second, first_size) == 0);
     free(first);
     free(second);
-    close(first_fd);
-    close(second_fd);
     return 0;
 }

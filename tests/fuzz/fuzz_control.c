@@ -52,7 +52,7 @@ static int decode(const char *bytes, size_t size, struct image *image)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image image;
-    char *bytes = fuzz_text(data, size);
+    char *bytes = fuzz_bytes(data, size);
 
     if (decode(bytes, size, &image) == 0)
         HOLDS(strlen(image.name) < sizeof image.name);

@@ -11,32 +11,26 @@ struct seen {
     uint64_t rows, sum;
 };
 
-static void add(struct seen *seen, const void *bytes, size_t size)
-{
-    const unsigned char *p = bytes;
-
-    for (size_t i = 0; i < size; i++)
-        seen->sum = seen->sum * 31 + p[i];
-}
-
 static void see(struct seen *seen, const struct reader_row *row)
 {
-    if (seen->rows > 0)
-        add(seen, &row->same_symbol, sizeof row->same_symbol);
-    seen->rows++;
-    add(seen, &row->line, sizeof row->line);
+    uint64_t sum = fuzz_mix(seen->sum, row->line);
+
+    if (seen->rows++ > 0)
+        sum = fuzz_mix(sum, row->same_symbol);
     HOLDS(row->symbol_size <= READER_SYMBOL_MAX + 1);
-    add(seen, row->symbol, row->symbol_size);
+    sum = fuzz_sum(sum, row->symbol, row->symbol_size);
     for (int kind = COLUMN_TIME; kind < READER_KINDS; kind++) {
         const struct reader_field *field = &row->fields[kind];
-        add(seen, &field->state, sizeof field->state);
+        sum = fuzz_mix(sum, field->state);
         if (field->state == FIELD_READ)
-            add(seen, &field->time, sizeof field->time);
+            sum = fuzz_mix(sum, (uint64_t)field->time); /* or the bits of the number */
         if (field->state == FIELD_BAD) {
-            HOLDS(strnlen(field->shown, sizeof field->shown) <= READER_SHOWN);
-            add(seen, field->shown, strlen(field->shown));
+            size_t length = strnlen(field->shown, sizeof field->shown);
+            HOLDS(length <= READER_SHOWN);
+            sum = fuzz_sum(sum, field->shown, length);
         }
     }
+    seen->sum = sum;
 }
 
 /* The rows that follow one, as far as reader_ticks takes them. */
@@ -70,7 +64,7 @@ static int read_in_pieces(const char *bytes, size_t size, size_t piece, bool tic
     reader_init(&reader, "ACME", 4);
     for (size_t at = 0; at < size && step != READER_FAILED; at += piece) {
         size_t part = size - at < piece ? size - at : piece;
-        char *copy = fuzz_text((const uint8_t *)bytes + at, part);
+        char *copy = fuzz_bytes(bytes + at, part);
         reader_feed(&reader, copy, part);
         while ((step = reader_next(&reader)) == READER_ROW) {
             see(seen, &reader.row);

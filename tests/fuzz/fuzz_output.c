@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct jobtab_job job = {.kind = "noop", .state = JOBTAB_COMPLETED, .created_at = 1};
     struct json_fault fault;
-    char *bytes = fuzz_text(data, size);
+    char *bytes = fuzz_bytes(data, size);
     const char *result = bytes;
     size_t result_size = size;
 

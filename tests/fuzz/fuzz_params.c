@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct params params;
     struct fault fault = {.text = ""};
-    char *text = fuzz_text(data, size);
+    char *text = fuzz_bytes(data, size);
 
     if (params_read(&params, text, size, &fault) != 0) {
         HOLDS(fault.text[0] != '\0');

@@ -19,8 +19,7 @@ static void each(const struct report *report, const char *line, size_t size, voi
 
     HOLDS(size <= REPORT_LINE_MAX);
     HOLDS(memchr(line, '\n', size) == NULL);
-    for (size_t i = 0; i < size; i++)
-        seen->sum = seen->sum * 31 + (unsigned char)line[i];
+    seen->sum = fuzz_sum(seen->sum, line, size);
     if (report == NULL) {
         seen->refused++;
         return;
@@ -31,19 +30,18 @@ static void each(const struct report *report, const char *line, size_t size, voi
     HOLDS(text_is_utf8(report->message, length));
     HOLDS(report->has_message == (length > 0));
     seen->reports++;
-    seen->sum = seen->sum * 31 + report->progress + length;
+    seen->sum = fuzz_sum(fuzz_mix(seen->sum, report->progress), report->message, length);
 }
 
 static struct seen read_in_pieces(const char *bytes, size_t size, size_t piece)
 {
-    struct report_lines *lines = calloc(1, sizeof *lines);
+    static struct report_lines lines;
     struct seen seen = {0};
 
-    HOLDS(lines != NULL);
+    memset(&lines, 0, sizeof lines);
     for (size_t at = 0; at < size; at += piece)
-        report_lines_feed(lines, bytes + at, size - at < piece ? size - at : piece, each, &seen);
-    report_lines_end(lines, each, &seen);
-    free(lines);
+        report_lines_feed(&lines, bytes + at, size - at < piece ? size - at : piece, each, &seen);
+    report_lines_end(&lines, each, &seen);
     return seen;
 }
 
@@ -51,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
         return 0;
-    char *bytes = fuzz_text(data + 1, size - 1), line[80];
+    char *bytes = fuzz_bytes(data + 1, size - 1), line[80];
     struct seen whole = read_in_pieces(bytes, size - 1, size - 1);
     struct seen pieces = read_in_pieces(bytes, size - 1, (size_t)data[0] + 1);
 
