@@ -363,6 +363,8 @@ int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
 
 /* Each of these applies one operation and returns its result. `job` may be NULL. */
 int jobtab_submit(struct jobtab *table, const struct jobtab_submit *submit, struct jobtab_job *job);
+/* The longest-waiting job of the highest priority, or JOBTAB_EMPTY. A job that is damaged is passed
+ * over, as are at most 1,000 of a kind: verify and list name them, and so does jobtab_swept. */
 int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *token,
                  struct jobtab_job *job);
 /* As jobtab_claim, of one job. JOBTAB_FORBIDDEN when it is not pending. */
@@ -500,13 +502,15 @@ int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout);
  * look at its flags. */
 int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout);
 
-/* True when a job of `kind` could be claimed at this moment. A read. */
+/* True when a job of `kind` could be claimed at this moment: as a claim has it. A read. */
 int jobtab_claimable(struct jobtab *table, const char *kind, bool *claimable);
 
 struct jobtab_swept {
     uint32_t due, expired, lost, timed_out, cancelled, readers;
     int64_t next;  /* when there will be something to do again, as far as known now; 0: unknown */
     bool more;     /* the budget ran out: call again */
+    char passed_over[JOBTAB_WHY_MAX]; /* a pending job that claims pass over, since it is damaged,
+                                         and what is; "": there is none at the head of a queue */
 };
 
 /* Do what time asks for, in one bounded transaction of at most `budget` jobs: due jobs become

@@ -46,6 +46,7 @@ struct keeper {
     struct lookout *lookout;
     int bell;
     char told[JOBTAB_WHY_MAX];  /* why the last sweep failed; "": it did not */
+    char passed_over[JOBTAB_WHY_MAX]; /* what the last one said of that */
     struct talk request; /* of the master: to clear the slots of the dead */
     bool asked, woken; /* something happened that wants a sweep before its time */
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
@@ -114,6 +115,14 @@ static void tell(struct keeper *keeper, const struct jobtab_swept *swept, int64_
     keeper->told_at = now;
 }
 
+/* Once, however long it stays: claims go past it, and somebody has to look at it. */
+static void tell_passed_over(struct keeper *keeper, const char *what)
+{
+    if (what[0] != '\0' && strcmp(keeper->passed_over, what) != 0)
+        log_error("passed over by all claims, see jobtab verify: %s", what);
+    snprintf(keeper->passed_over, sizeof keeper->passed_over, "%s", what);
+}
+
 /* Once, however long it lasts: the disk may have to be bad for hours, and have the log on it. */
 static void tell_error(struct keeper *keeper, const char *why)
 {
@@ -166,6 +175,7 @@ static int sweep(struct keeper *keeper)
         tell_error(keeper, "");
     int64_t now = watch_clock();
     tell(keeper, &swept, now);
+    tell_passed_over(keeper, swept.passed_over);
     answer_request(keeper);
 
     int64_t left = swept.more        ? SHARE * (now - begun + 1)

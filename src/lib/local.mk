@@ -15,7 +15,8 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/verify.c src/lib/verify.h src/lib/verify_check.h src/lib/verify_job.c \
 	src/lib/verify_entry.c src/lib/verify_meta.c src/lib/doubt.c src/lib/doubt.h \
 	src/lib/backup.c src/lib/table.c src/lib/table.h \
-	src/lib/payload.c src/lib/payload.h src/lib/keys.c src/lib/keys.h \
+	src/lib/payload.c src/lib/payload.h src/lib/pending.c src/lib/pending.h \
+	src/lib/keys.c src/lib/keys.h \
 	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \
 	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
 	src/lib/bell.c src/lib/bell.h src/lib/turn.c src/lib/turn.h \

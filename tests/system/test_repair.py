@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, TOP, seconds
+from conftest import BUILD, TOP, actor, descendants, do, seconds, wait_until, warm
 from test_cli import Cli, damage
+from test_quiet import too_lively
 
 PAGE = 4096
 MARK = "a page of its own "  # in the params of one job
@@ -117,3 +118,26 @@ def test_a_table_that_opening_finds_damaged_is_told_by_verify(cli):
         file.write(bytes(4))
     assert "its first pages are damaged" in cli("verify", code=1).stdout
     assert "its first pages are damaged" in cli("list", code=3).stderr
+
+
+@pytest.mark.parametrize("kind", [actor, warm], ids=["a child a job", "warm children"])
+def test_a_daemon_goes_past_a_damaged_job_at_the_head_of_a_queue_and_says_so_once(daemon, kind):
+    d = daemon(kinds={"act": kind()}, start=False)
+    cli = Cli(d.table)
+    ids = [cli.submit("act", "-p", json.dumps(do("out done"))) for _ in range(4)]
+    damage(d.table, b"jobs", lambda image: b"\xff" * len(image))  # the oldest
+    d.start()
+    for job in ids[1:]:
+        assert d.wait_job(job)["status"] == "completed"
+    wait_until(lambda: ids[0] in d.log(), what="the damaged job is named")
+    # Many claims and sweeps later it is the same one line, and nobody was in want of a job.
+    for _ in range(20):
+        assert d.wait_job(d.submit("act", do("out done"))["job_id"])["status"] == "completed"
+    assert d.log().count(ids[0]) == 1
+    assert " error keeper" in next(line for line in d.log().splitlines() if ids[0] in line)
+    assert "claiming" not in d.log()
+    pids = [d.pid, *descendants(d.pid)]
+    wait_until(lambda: not too_lively(pids), 20, "nobody wakes but for heartbeats")
+    assert d.log().count(ids[0]) == 1
+    assert d.http.get(f"/status/{ids[0]}").status == 500
+    assert ids[0] in cli("verify", code=1).stdout
