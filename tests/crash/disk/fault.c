@@ -226,10 +226,26 @@ int fallocate(int fd, int mode, off_t from, off_t size)
                                                 : (int)syscall(SYS_fallocate, fd, mode, from, size);
 }
 
+/* Short: a map of what lies behind the end of a file. */
+static void *map_nothing(size_t size, int protection, int flags)
+{
+    int empty = (int)syscall(SYS_memfd_create, "nothing", 0);
+    void *at = (void *)syscall(SYS_mmap, NULL, size, protection, flags, empty, 0);
+
+    syscall(SYS_close, empty);
+    return at;
+}
+
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    if (fails(is_known(fd), FAULT_MMAP))
+    int error = is_known(fd) ? due(FAULT_MMAP) : 0;
+
+    if (error == FAULT_SHORT)
+        return map_nothing(size, protection, flags);
+    if (error) {
+        errno = error;
         return MAP_FAILED;
+    }
     return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
 }
 

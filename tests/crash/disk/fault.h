@@ -32,7 +32,8 @@ enum fault_call {
 #define FAULT_ALL ((1u << FAULT_CALLS) - 1)
 
 #define FAULT_FOR_EVER UINT32_MAX
-#define FAULT_SHORT    (-1) /* instead of an errno: half is written, and EIO where nothing can be half */
+#define FAULT_SHORT    (-1) /* instead of an errno: half is written, no page of a map can be read (SIGBUS),
+                               and EIO where nothing can be half */
 
 struct fault {
     char dir[256];         /* files beneath it count; "": none do */
