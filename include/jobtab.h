@@ -492,8 +492,8 @@ int jobtab_stat(struct jobtab *table, struct jobtab_stat *stat, struct jobtab_ki
 /* -------------------------------------------------------------- wait and keep */
 
 /* Wait until the table has changed since version *seen, at most `timeout` ms (-1: for ever), then
- * set *seen to the newest version. JOBTAB_TIMEOUT leaves it. Start with the version of the
- * last read job, or 0. A signal does not end the wait. */
+ * set *seen to the newest version. A job's deletion is a change. JOBTAB_TIMEOUT leaves it. Start with
+ * the version of the last read job, or 0. A signal does not end the wait. */
 int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout);
 
 /* Wait until a job of `kind` can be claimed, at most `timeout` ms (-1: for ever). As many waiters
