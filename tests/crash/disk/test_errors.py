@@ -19,6 +19,7 @@ from test_full import attempt, readable, refused, sound, taken
 MODULE = BUILD / "tests/crash/disk/libfault.so"
 EVER = 2**32 - 1
 SHORT = -1
+PAGES = -2
 RESUME = 5  # seconds after the disk is well
 CALLS = [
     "open", "fstat", "lseek", "read", "write", "pwrite", "writev", "fdatasync", "fsync", "truncate",
@@ -278,7 +279,7 @@ def test_while_no_page_can_be_read_connections_are_answered_and_not_kept_waiting
     known = d.submit("act")["job_id"]
     d.wait_job(known)
     d.http.close()
-    d.fault.arm(SHORT, times=EVER, only=["mmap"])  # who looks at the table dies of SIGBUS
+    d.fault.arm(PAGES, times=EVER, only=["mmap"])  # who looks at the table dies of SIGBUS
     os.kill(d.pids("worker")[0], 9)
     wait_until(lambda: d.log().count("SIGBUS") >= count(3, 20), 60, "workers die of it")
     answers = []
