@@ -557,8 +557,14 @@ int jobtab_writable(struct jobtab *table);
  * named. Writers go on meanwhile. Readers of `dir` see all of it or nothing. */
 int jobtab_backup(struct jobtab *table, const char *dir);
 
-/* Told of each fault that verify finds: one line, no newline. */
+/* Told of each fault that is found: one line, no newline. */
 typedef void jobtab_fault_fn(const char *fault, void *context);
+
+/* For who saves what can be read of a damaged table. From here on no read by this handle believes
+ * what a page of the file says: what stands on a damaged one is missed, all else is found, and nobody
+ * dies of it. `fault` is told of each such page once, when it is met. Reads are some times slower,
+ * and nothing can be changed: JOBTAB_FORBIDDEN. */
+int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context);
 
 /* Read the whole table in one snapshot and hold every page, record, index, chunk and total against
  * the others. *faults is their number, *records what was looked at. JOBTAB_OK when it could be

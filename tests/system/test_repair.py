@@ -98,6 +98,40 @@ def test_without_a_backup_what_can_be_read_is_moved_to_a_new_table(cli):
     assert json.loads(cli("status", ids[3], "-o", "json", code=1).stdout)["status"] == "cancelled"
 
 
+def pages_with(table, text):
+    """All, also those that are free since."""
+    data = (table / "data.mdb").read_bytes()
+    return {at.start() // PAGE for at in re.finditer(re.escape(text.encode()), data)}
+
+
+@pytest.mark.parametrize("how", [bytes(PAGE), b"\xff" * PAGE], ids=["zeroed", "overwritten"])
+def test_what_is_not_on_a_damaged_page_is_moved_to_a_new_table(cli, how):
+    ids = [cli.submit("echo", "-p", json.dumps({"n": i, "mark": f"record of {i}."})) for i in range(80)]
+    ids.append(cli.submit("echo", "-p", json.dumps({"text": MARK * 200})))
+    for text in ("record of 40.", MARK * 100):  # among others; alone
+        for page in pages_with(cli.table, text):
+            with open(cli.table / "data.mdb", "r+b") as file:
+                file.seek(page * PAGE)
+                file.write(how)
+    export, take_in, *rest = manual(2)
+    assert re.search(r"page \d+ of `jobs`: ", cli("verify", code=1).stdout)
+    done = shell(cli, export, code=1)
+    exported = [json.loads(line) for line in open(cli.table.parent / "jobs.jsonl")]
+    lost = set(range(80)) - {job["params"]["n"] for job in exported}
+    # One page of records, that of the 40th, and nobody else.
+    assert 40 in lost and lost == set(range(min(lost), max(lost) + 1)) and len(lost) < 25
+    assert [job["job_id"] for job in exported] == [ids[n] for n in range(80) if n not in lost]
+    assert len(re.findall(r"^jobtab: page \d+ of `jobs`: ", done.stderr, re.M)) == 1
+    assert len(re.findall(r"^jobtab: page \d+ of `payload`: ", done.stderr, re.M)) == 1
+    assert f"jobtab: job {ids[80]}: " in done.stderr
+    assert f"2 pages of the table are damaged: {len(lost) + 1} of its 81 jobs are missing" in done.stderr
+    shell(cli, take_in)
+    for line in rest:
+        shell(cli, line)
+    assert len(cli.lines("list", "-n", "0")) == len(exported)
+    cli("verify")
+
+
 def test_a_listing_goes_past_a_job_that_cannot_be_read_and_names_it(cli):
     ids = fill(cli)
     damage(cli.table, b"jobs", lambda image: b"\xff" * len(image))

@@ -1,5 +1,5 @@
-/* test_pending.c - damage at the head of a queue: claims go past it to the next sound job, in order,
- * who waits for work is told what a claim would find, and a sweep names what is passed over. */
+/* test_pending.c - damage at the head of a queue: claims go past it to the next sound job, in
+ * order, who waits for work is told what a claim would find, and a sweep names what is passed over. */
 #include "fixture.h"
 
 #include "clock.h"
