@@ -15,8 +15,8 @@ struct careful {
     pages_fault_fn *fault;
     void *context;
     pthread_mutex_t lock; /* of the rest: views may be of several threads */
-    uint8_t *told;        /* a bit a page: it is known to be damaged */
-    size_t n_told;        /* bytes */
+    size_t *told;         /* pages that are known to be damaged, also such as there are not */
+    size_t n_told, room;
 };
 
 /* What was given, until the end of the view. */
@@ -79,33 +79,49 @@ static void on_fault(const char *fault, void *context)
     view->quiet = true;
 }
 
+/* Where the page stands among those that were told, or would. */
+static size_t place_of(const struct careful *careful, size_t page)
+{
+    size_t low = 0, high = careful->n_told;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (careful->told[middle] < page)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static bool is_told(struct careful *careful, size_t page)
 {
     pthread_mutex_lock(&careful->lock);
-    bool told = page / 8 < careful->n_told && (careful->told[page / 8] & 1u << page % 8);
+    size_t place = place_of(careful, page);
+    bool told = place < careful->n_told && careful->told[place] == page;
     pthread_mutex_unlock(&careful->lock);
     return told;
 }
 
-/* From now on it is gone around without a word. A page beyond all others is looked at again. */
-static void note_told(struct careful_view *view, size_t page)
+/* From now on it is gone around without a word; without memory for that it is told again. */
+static void note_told(struct careful *careful, size_t page)
 {
-    struct careful *careful = view->careful;
-    size_t room = view->pages.next / 8 + 1;
-
-    if (page >= view->pages.next)
-        return;
     pthread_mutex_lock(&careful->lock);
-    if (room > careful->n_told) {
-        uint8_t *told = realloc(careful->told, room);
+    size_t place = place_of(careful, page), n = careful->n_told;
+    if (n == careful->room) {
+        size_t room = n ? 2 * n : 16;
+        size_t *told = realloc(careful->told, room * sizeof *told);
         if (told) {
-            memset(told + careful->n_told, 0, room - careful->n_told);
             careful->told = told;
-            careful->n_told = room;
+            careful->room = room;
         }
     }
-    if (page / 8 < careful->n_told)
-        careful->told[page / 8] |= (uint8_t)(1u << page % 8);
+    if (n < careful->room) {
+        memmove(careful->told + place + 1, careful->told + place,
+                (n - place) * sizeof *careful->told);
+        careful->told[place] = page;
+        careful->n_told++;
+    }
     pthread_mutex_unlock(&careful->lock);
 }
 
@@ -163,7 +179,7 @@ static bool sound_page(struct careful_view *view, const struct search *search, s
     bool sound = pages_read(pages, page, 1, leaf ? LEAF : BRANCH, bytes, pages->page_size) &&
                  sound_nodes(pages, page, bytes, leaf, search->of_entries, from, to);
     if (!sound && !pages->error)
-        note_told(view, page);
+        note_told(view->careful, page);
     return sound;
 }
 
@@ -201,7 +217,7 @@ static bool read_big(struct careful_view *view, const struct entry *entry, uint8
     if (sound)
         memcpy(to, bytes + sizeof(struct header), size);
     else if (!pages->error)
-        note_told(view, page);
+        note_told(view->careful, page);
     free(bytes);
     return sound;
 }

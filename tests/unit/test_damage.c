@@ -17,6 +17,7 @@
 #define PAGE    4096
 #define SECONDS 20 /* for one child, which needs some milliseconds */
 #define JOBS    60
+#define NAMED   32 /* pages that one damaged page can name here, and more */
 
 struct bytes {
     unsigned char *data;
@@ -302,11 +303,12 @@ static size_t below(struct random *random, size_t bound)
     return (size_t)(random->state >> 33) % bound;
 }
 
-enum damage { ZERO, STALE, OTHER, CUT, HEADER, BIT, WORD, RANGE, DAMAGES };
+enum damage { ZERO, STALE, OTHER, CUT, CHILD, HEADER, BIT, WORD, RANGE, DAMAGES };
 
 static const char *const names[DAMAGES] = {
     [ZERO] = "page zeroed",       [STALE] = "page of an earlier time",
     [OTHER] = "page of another",  [CUT] = "file cut",
+    [CHILD] = "pages that are not there",
     [HEADER] = "header of a page", [BIT] = "bit",
     [WORD] = "number",            [RANGE] = "bytes",
 };
@@ -333,6 +335,11 @@ static void damage(struct bytes *copy, const struct tables *t, enum damage what,
     case CUT:
         copy->size = page * PAGE + offset;
         break;
+    case CHILD: /* what a branch names, each beyond the file */
+        for (size_t i = 0; at[10] == 1 && i < (at[12] + 256u * at[13] - 16u) / 2; i++)
+            memcpy(at + at[16 + 2 * i] + 256u * at[17 + 2 * i], &(uint32_t){0x7fffff00u + (uint32_t)i},
+                   4);
+        break;
     case HEADER: /* number, flags, lower, upper, the first offsets */
         at[below(random, 24)] ^= (unsigned char)(1u << below(random, 8));
         break;
@@ -355,6 +362,7 @@ static void damage(struct bytes *copy, const struct tables *t, enum damage what,
 struct tally {
     unsigned copies, refused, found, sound, killed;
     uint64_t jobs, gone, missed; /* read carefully: all, not listed, not as they were */
+    uint64_t most_told;          /* pages, of one copy */
 };
 
 /* Nobody dies of it, and no job that is found is another's. */
@@ -372,6 +380,8 @@ static void read_carefully(struct tables *t, enum damage what, size_t page,
                     "found %llu\n", names[what], page, (unsigned long long)seed, signal, verdict.opened,
                     (unsigned long long)verdict.told, (unsigned long long)verdict.found);
     assert_true(!signal && !verdict.opened && !missed);
+    assert_true(verdict.told <= NAMED); /* each once, however often it is met */
+    tally->most_told = verdict.told > tally->most_told ? verdict.told : tally->most_told;
     tally->jobs += t->n_jobs;
     tally->gone += t->n_jobs - verdict.found;
     tally->missed += t->n_jobs - verdict.as_they_were;
@@ -416,10 +426,10 @@ static void print_tally(enum damage what, const struct tally *tally)
 {
     print_message("# %-24s %5u copies: %4u refused at open, %4u found by verify, "
                   "%4u sound; %4u kill who reads all the same; "
-                  "who is careful misses %llu of %llu jobs\n",
+                  "who is careful misses %llu of %llu jobs, and names %llu pages\n",
                   names[what], tally->copies, tally->refused, tally->found, tally->sound,
                   tally->killed, (unsigned long long)tally->missed,
-                  (unsigned long long)tally->jobs);
+                  (unsigned long long)tally->jobs, (unsigned long long)tally->most_told);
 }
 
 /* ------------------------------------------------------------------------ tests */
