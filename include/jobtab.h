@@ -363,6 +363,8 @@ int jobtab_apply(struct jobtab *table, struct jobtab_op *ops, size_t n);
 
 /* Each of these applies one operation and returns its result. `job` may be NULL. */
 int jobtab_submit(struct jobtab *table, const struct jobtab_submit *submit, struct jobtab_job *job);
+/* The longest-waiting job of the highest priority, or JOBTAB_EMPTY. A job that is damaged is passed
+ * over, as are at most 1,000 of a kind: verify and list name them, and so does jobtab_swept. */
 int jobtab_claim(struct jobtab *table, const char *kind, struct jobtab_token *token,
                  struct jobtab_job *job);
 /* As jobtab_claim, of one job. JOBTAB_FORBIDDEN when it is not pending. */
@@ -491,8 +493,8 @@ int jobtab_stat(struct jobtab *table, struct jobtab_stat *stat, struct jobtab_ki
 /* -------------------------------------------------------------- wait and keep */
 
 /* Wait until the table has changed since version *seen, at most `timeout` ms (-1: for ever), then
- * set *seen to the newest version. JOBTAB_TIMEOUT leaves it. Start with the version of the
- * last read job, or 0. A signal does not end the wait. */
+ * set *seen to the newest version. A job's deletion is a change. JOBTAB_TIMEOUT leaves it. Start with
+ * the version of the last read job, or 0. A signal does not end the wait. */
 int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout);
 
 /* Wait until a job of `kind` can be claimed, at most `timeout` ms (-1: for ever). As many waiters
@@ -501,13 +503,15 @@ int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout);
  * look at its flags. */
 int jobtab_wait_work(struct jobtab *table, const char *kind, int64_t timeout);
 
-/* True when a job of `kind` could be claimed at this moment. A read. */
+/* True when a job of `kind` could be claimed at this moment: as a claim has it. A read. */
 int jobtab_claimable(struct jobtab *table, const char *kind, bool *claimable);
 
 struct jobtab_swept {
     uint32_t due, expired, lost, timed_out, cancelled, readers;
     int64_t next;  /* when there will be something to do again, as far as known now; 0: unknown */
     bool more;     /* the budget ran out: call again */
+    char passed_over[JOBTAB_WHY_MAX]; /* a pending job that claims pass over, since it is damaged,
+                                         and what is; "": there is none at the head of a queue */
 };
 
 /* Do what time asks for, in one bounded transaction of at most `budget` jobs: due jobs become
@@ -554,8 +558,14 @@ int jobtab_writable(struct jobtab *table);
  * named. Writers go on meanwhile. Readers of `dir` see all of it or nothing. */
 int jobtab_backup(struct jobtab *table, const char *dir);
 
-/* Told of each fault that verify finds: one line, no newline. */
+/* Told of each fault that is found: one line, no newline. */
 typedef void jobtab_fault_fn(const char *fault, void *context);
+
+/* For who saves what can be read of a damaged table. From here on no read by this handle believes
+ * what a page of the file says: what stands on a damaged one is missed, all else is found, and nobody
+ * dies of it. `fault` is told of each such page once, when it is met. Reads are some times slower,
+ * and nothing can be changed: JOBTAB_FORBIDDEN. */
+int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context);
 
 /* Read the whole table in one snapshot and hold every page, record, index, chunk and total against
  * the others. *faults is their number, *records what was looked at. JOBTAB_OK when it could be

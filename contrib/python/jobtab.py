@@ -289,6 +289,7 @@ class _Swept(ctypes.Structure):
     _fields_ = [
         ("due", c_uint32), ("expired", c_uint32), ("lost", c_uint32), ("timed_out", c_uint32),
         ("cancelled", c_uint32), ("readers", c_uint32), ("next", c_int64), ("more", c_bool),
+        ("passed_over", c_char * WHY_MAX),
     ]  # fmt: skip
 
 

@@ -18,7 +18,8 @@ enum { PAGE = 200 };
 struct exporting {
     struct cli *cli;
     struct out *out; /* NULL: lines */
-    uint64_t done, all;
+    uint64_t done, all, written;
+    uint64_t pages; /* that are damaged */
     bool broken; /* `out` takes no more */
     int code;
 };
@@ -98,6 +99,7 @@ static void write_job(struct exporting *exporting, const struct view *view, cons
 {
     char why[512] = "";
 
+    exporting->written++;
     if (exporting->out == NULL) {
         line(exporting->cli, view, log, log_size);
     } else if (!out_job(exporting->out, &view->job, view->params, view->result, log, log_size, why,
@@ -116,6 +118,28 @@ static void unreadable(const struct jobtab_id *id, void *context)
     jobtab_id_format(id, text);
     show_bar_end(&exporting->cli->err);
     exporting->code = cli_complain(EXIT_REFUSED, "job %s: %s", text, jobtab_why());
+}
+
+/* As are the jobs on other pages. */
+static void unreadable_page(const char *fault, void *context)
+{
+    struct exporting *exporting = context;
+
+    exporting->pages++;
+    show_bar_end(&exporting->cli->err);
+    exporting->code = cli_complain(EXIT_REFUSED, "%s", fault);
+}
+
+/* How much they cost: who was on one has no name any more. */
+static void tell_pages(const struct exporting *exporting)
+{
+    uint64_t all = exporting->all, written = exporting->written;
+
+    if (exporting->pages > 0)
+        cli_complain(EXIT_REFUSED,
+                     "%" PRIu64 " pages of the table are damaged: %" PRIu64 " of its %" PRIu64
+                     " jobs are missing",
+                     exporting->pages, all > written ? all - written : 0, all);
 }
 
 static void export_job(struct exporting *exporting, const struct jobtab_id *id)
@@ -165,6 +189,7 @@ static int export_all(struct exporting *exporting)
     }
     free(jobs);
     show_bar_end(&exporting->cli->err);
+    tell_pages(exporting);
     return error == JOBTAB_OK ? EXIT_FINE : cli_table_failed(error);
 }
 
@@ -188,8 +213,10 @@ int export_command(struct cli *cli)
     struct exporting exporting = {.cli = cli};
     struct jobtab_stat stat;
     char why[512] = "";
-    int code, error = jobtab_stat(cli->table, &stat, NULL, 0);
+    int code, error = jobtab_careful(cli->table, unreadable_page, &exporting);
 
+    if (error == JOBTAB_OK)
+        error = jobtab_stat(cli->table, &stat, NULL, 0);
     if (error != JOBTAB_OK)
         return cli_table_failed(error);
     exporting.all = stat.jobs;

@@ -65,8 +65,8 @@ void conf_print(const struct conf *conf, int fd);
 const struct conf_kind *conf_kind(const struct conf *conf, const char *name);
 
 struct jobtab;
-/* Open the table with the bounds and the policies of the kinds that the configuration gives. For
- * roles, after their fork. Returns what jobtab_open does. */
-int conf_open_table(const struct conf *conf, struct jobtab **table);
+/* Open the table with the bounds and the policies of the kinds that the configuration gives; make
+ * none if it must exist. For roles, after their fork. Returns what jobtab_open does. */
+int conf_open_table(const struct conf *conf, bool must_exist, struct jobtab **table);
 
 #endif

@@ -6,7 +6,7 @@
 #include "conf.h"
 #include "jobtab.h"
 
-int conf_open_table(const struct conf *conf, struct jobtab **table)
+int conf_open_table(const struct conf *conf, bool must_exist, struct jobtab **table)
 {
     struct jobtab_policy *policies = calloc(conf->n_kinds + 1, sizeof *policies);
 
@@ -30,6 +30,7 @@ int conf_open_table(const struct conf *conf, struct jobtab **table)
         .result_max = conf->table.result_max,
         .log_max = conf->table.log_max,
         .high_water = conf->table.high_water,
+        .must_exist = must_exist,
         .policies = policies,
         .n_policies = conf->n_kinds,
     };

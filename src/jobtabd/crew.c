@@ -182,6 +182,8 @@ static void fill(struct crew *crew, struct slot *slot, const struct crew_links *
             .kind = slot->kind,
             .slot = slot->index,
             .trial = crew->phase == CREW_COMING,
+            .had_table = crew->had_table,
+            .table_wait = slot->table_wait,
             .conf = crew->conf,
             .run_id = links->run_id,
             .listeners = slot->kind == ROLE_WORKER ? crew->listeners : NULL,
@@ -297,6 +299,7 @@ bool crew_said_ready(struct crew *crew, pid_t pid)
 
     if (slot) {
         slot->ready = true;
+        crew->had_table = true;
     }
     return slot != NULL;
 }
@@ -334,6 +337,23 @@ static void describe_end(int status, char *text, size_t size)
     }
 }
 
+/* Whether the table ended it, and not a fault of its own: it left, or it read a page that its disk
+ * does not give. */
+static bool ended_by_table(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) == ROLE_NO_TABLE : WTERMSIG(status) == SIGBUS;
+}
+
+/* After such an end the slot of a worker is filled at once, so that clients are answered, and it is
+ * the table that is waited for; unless the last one did not live to see to that. */
+static void plan_fill(struct slot *slot, int status, int64_t lived, int64_t wait)
+{
+    bool serves = slot->kind == ROLE_WORKER && ended_by_table(status) && lived >= slot->table_wait;
+
+    slot->table_wait = serves ? wait : 0;
+    slot->fill_at = slot->born + lived + (serves ? 0 : wait);
+}
+
 bool crew_died(struct crew *crew, pid_t pid, int status)
 {
     struct slot *slot = (struct slot *)crew_find(crew, pid);
@@ -360,12 +380,15 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
     at_start = at_start && !clean;
     slot->failures = clean ? 1 : slot->failures + 1;
     int64_t wait = backoff(slot->failures, at_start);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_NO_TABLE && wait > NO_TABLE_MAX_MS) {
+    if (ended_by_table(status) && wait > NO_TABLE_MAX_MS) {
         wait = NO_TABLE_MAX_MS;
     }
-    slot->fill_at = now + wait;
+    plan_fill(slot, status, lived, wait);
     if (crew->phase == CREW_COMING) {
         log_error("%s (process %d) %s at its start", name, (int)pid, end);
+    } else if (slot->table_wait > 0) {
+        log_error("%s (process %d) %s, %u in a row; starting it again, to open the table in %lld "
+                  "ms", name, (int)pid, end, slot->failures, (long long)slot->table_wait);
     } else if (slot->fill_at == now) {
         log_error("%s (process %d) %s; starting it again", name, (int)pid, end);
     } else {

@@ -31,6 +31,7 @@ struct slot {
     int64_t stopped_at; /* by a signal, as far as seen; 0: it goes on */
     int64_t fill_at;   /* when an empty slot of a serving crew is filled */
     unsigned failures; /* deaths in a row without a while of work between them */
+    int64_t table_wait; /* ms that who fills it waits before it opens the table, and serves without */
 };
 
 struct crew {
@@ -41,6 +42,7 @@ struct crew {
     struct slot *slots;
     struct heart *hearts; /* one for each slot */
     size_t n_slots;
+    bool had_table;   /* a role of this crew, or of one before it, has had the table open */
     int told;         /* leaving: the last signal sent */
     int64_t deadline; /* leaving: when a harder one follows; coming: when it is given up */
 };

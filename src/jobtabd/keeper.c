@@ -46,8 +46,10 @@ struct keeper {
     struct lookout *lookout;
     int bell;
     char told[JOBTAB_WHY_MAX];  /* why the last sweep failed; "": it did not */
+    char passed_over[JOBTAB_WHY_MAX]; /* what the last one said of that */
     struct talk request; /* of the master: to clear the slots of the dead */
     bool asked, woken; /* something happened that wants a sweep before its time */
+    bool pausing; /* there is more to move: what the last sweep did rang the bell, too */
     struct jobtab_swept untold; /* what was moved and is not yet in the log */
     int64_t told_at, remembered_at, sweep_at;
     int64_t busy_until; /* the table has changed, and is likely to go on changing */
@@ -114,6 +116,14 @@ static void tell(struct keeper *keeper, const struct jobtab_swept *swept, int64_
     keeper->told_at = now;
 }
 
+/* Once, however long it stays: claims go past it, and somebody has to look at it. */
+static void tell_passed_over(struct keeper *keeper, const char *what)
+{
+    if (what[0] != '\0' && strcmp(keeper->passed_over, what) != 0)
+        log_error("passed over by all claims, see jobtab verify: %s", what);
+    snprintf(keeper->passed_over, sizeof keeper->passed_over, "%s", what);
+}
+
 /* Once, however long it lasts: the disk may have to be bad for hours, and have the log on it. */
 static void tell_error(struct keeper *keeper, const char *why)
 {
@@ -166,7 +176,9 @@ static int sweep(struct keeper *keeper)
         tell_error(keeper, "");
     int64_t now = watch_clock();
     tell(keeper, &swept, now);
+    tell_passed_over(keeper, swept.passed_over);
     answer_request(keeper);
+    keeper->pausing = swept.more;
 
     int64_t left = swept.more        ? SHARE * (now - begun + 1)
                    : swept.next != 0 ? swept.next - jobtab_now()
@@ -207,7 +219,7 @@ static void sleep_for(struct keeper *keeper, int ms)
         return;
     if (fds[0].revents != 0 && read(fds[0].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the wake descriptor: %s", strerror(errno));
-    keeper->woken = true;
+    keeper->woken = fds[0].revents || fds[1].revents || fds[3].revents || !keeper->pausing;
     if (fds[2].revents != 0)
         keeper->busy_until = watch_clock() + 2 * BELL_GAP;
     if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)

@@ -56,7 +56,7 @@ uninstall-local:
 # the worker
 jobtabd_CPPFLAGS += -I$(top_srcdir)/src/jobtabd
 jobtabd_SOURCES += \
-	src/jobtabd/worker.c \
+	src/jobtabd/worker.c src/jobtabd/opener.c src/jobtabd/opener.h \
 	src/jobtabd/writer.c src/jobtabd/writer.h \
 	src/jobtabd/http/access.c src/jobtabd/http/access.h \
 	src/jobtabd/http/answer.c \

@@ -64,11 +64,16 @@ static int open_listeners(struct crew *crew, const struct crew *before)
     return 0;
 }
 
-/* The roles open the table as `user`; only the master can make a directory that is theirs. */
-static int prepare_table(const struct conf *conf)
+/* The roles open the table as `user`; only the master can make a directory that is theirs. Where it
+ * had one it makes none: the roles say that it is gone. */
+static int prepare_table(const struct crew *crew)
 {
+    const struct conf *conf = crew->conf;
     const char *dir = conf->table.dir;
 
+    if (crew->had_table) {
+        return 0;
+    }
     if (pidfile_make_parents(dir) != 0 || (mkdir(dir, 0750) != 0 && errno != EEXIST)) {
         log_error("cannot make the directory %s: %s", dir, strerror(errno));
         return -1;
@@ -94,7 +99,9 @@ struct crew *muster(struct conf *conf, enum crew_phase phase, const struct crew 
         conf_free(conf);
         return NULL;
     }
-    if (prepare_table(conf) != 0 || open_listeners(crew, before) != 0) {
+    crew->had_table = before && before->had_table &&
+                      strcmp(before->conf->table.dir, conf->table.dir) == 0;
+    if (prepare_table(crew) != 0 || open_listeners(crew, before) != 0) {
         muster_close(crew, before);
         crew_free(crew);
         return NULL;

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct conf;
 
@@ -34,6 +35,8 @@ struct role {
     enum role_kind kind;
     int slot;                /* 0, 1, ... among its kind */
     bool trial;              /* others serve still: it fails rather than wait for anything */
+    bool had_table;          /* some role of this daemon has had the table open: it was there */
+    int64_t table_wait;      /* worker: ms before it opens the table, which ended the last one */
     const struct conf *conf; /* the master's copy; read only */
     const char *run_id;      /* of this life of the master: JOBTAB_OWNER of all job children */
     const int *listeners;    /* worker: one for each conf->listens, in its order, non-blocking */

@@ -11,10 +11,16 @@
 #include "jobtab.h"
 #include "log.h"
 
+int role_table_try(const struct role *role, struct jobtab **table)
+{
+    return conf_open_table(role->conf, role->had_table, table);
+}
+
 bool role_table_may_come(const struct role *role, int error)
 {
     return !role->trial && (error == JOBTAB_SYSTEM || error == JOBTAB_FULL ||
-                            error == JOBTAB_DAMAGED || error == JOBTAB_BROKEN);
+                            error == JOBTAB_DAMAGED || error == JOBTAB_BROKEN ||
+                            (error == JOBTAB_NOTABLE && role->had_table));
 }
 
 int role_table_open(struct role *role, struct jobtab **table)
@@ -24,7 +30,7 @@ int role_table_open(struct role *role, struct jobtab **table)
     char told[JOBTAB_WHY_MAX] = "";
     int error;
 
-    while ((error = conf_open_table(role->conf, table)) != JOBTAB_OK) {
+    while ((error = role_table_try(role, table)) != JOBTAB_OK) {
         if (strcmp(told, jobtab_why()) != 0) /* once, however long it lasts */
             log_error("table %s: %s", role->conf->table.dir, jobtab_why());
         snprintf(told, sizeof told, "%s", jobtab_why());

@@ -10,8 +10,12 @@ struct jobtab;
 
 #define ROLE_TABLE_EVERY 1000 /* ms between two attempts */
 
-/* Whether to try again after this error: what only an operator can change is none to wait for, and
- * in a crew on trial there are others who serve. */
+/* One attempt. A table that this daemon has had is not made anew: it may be on a disk that is away,
+ * or other roles may have it open. */
+int role_table_try(const struct role *role, struct jobtab **table);
+
+/* Whether to try again after this error: what only an operator can change is none to wait for, but
+ * that the table is back where it was, and in a crew on trial there are others who serve. */
 bool role_table_may_come(const struct role *role, int error);
 
 /* Open the table, however long it takes, for a role that can do nothing without. JOBTAB_OK, or the

@@ -259,7 +259,7 @@ static void index_job(struct edit *edit, const struct record *record, const stru
 }
 
 /* Every change takes the next number of the table's one sequence, which is the job's version and
- * counts in the feed. */
+ * stands in the feed. A deletion takes one, too: who waits for a change is told of it. */
 static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
 {
     job->version = ++edit->totals.sequence;
@@ -274,7 +274,7 @@ static void stamp(struct edit *edit, struct jobtab_job *job, struct hot *hot)
 static void note_change(struct edit *edit, const struct jobtab_job *job)
 {
     if (edit->n_run == EDIT_RUN)
-        put_run(edit, job->version - 1);
+        put_run(edit, edit->totals.sequence - 1);
     uint8_t *change = edit->run[edit->n_run++];
     memcpy(change, job->id.bytes, sizeof job->id.bytes);
     change[sizeof job->id.bytes] = (uint8_t)job->state;
@@ -375,5 +375,7 @@ void edit_remove(struct edit *edit, const struct record *record)
     if (job->key[0])
         store_delete(edit->txn, STORE_KEYS, text_slice(job->key));
     store_delete(edit->txn, STORE_JOBS, id_slice(&job->id));
+    edit->totals.sequence++;
+    note_change(edit, job); /* in the state that it had */
     edit->changed = true;
 }

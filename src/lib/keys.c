@@ -59,7 +59,7 @@ struct key key_pending(const char *kind, int32_t priority, uint64_t queued)
 {
     struct key key = key_pending_kind(kind);
 
-    add_be(&key, 1, (uint64_t)(JOBTAB_PRIORITY_MAX - priority));
+    add_be(&key, 1, (uint64_t)(JOBTAB_PRIORITY_MAX - (int64_t)priority));
     add_be(&key, 8, queued);
     return key;
 }

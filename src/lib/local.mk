@@ -16,13 +16,15 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/verify_entry.c src/lib/verify_version.c src/lib/verify_meta.c \
 	src/lib/doubt.c src/lib/doubt.h \
 	src/lib/backup.c src/lib/table.c src/lib/table.h \
-	src/lib/payload.c src/lib/payload.h src/lib/keys.c src/lib/keys.h \
+	src/lib/payload.c src/lib/payload.h src/lib/pending.c src/lib/pending.h \
+	src/lib/keys.c src/lib/keys.h \
 	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \
 	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
 	src/lib/bell.c src/lib/bell.h src/lib/turn.c src/lib/turn.h \
 	src/lib/store.c src/lib/store.h src/lib/store_lmdb.h \
 	src/lib/store_open.c src/lib/store_keep.c \
-	src/lib/store_pages.c src/lib/store_pages.h \
+	src/lib/store_pages.c src/lib/store_pages.h src/lib/store_layout.c src/lib/store_layout.h \
+	src/lib/store_careful.c src/lib/store_careful.h \
 	src/lib/error.c src/lib/error.h src/lib/sync.c src/lib/sync.h
 libjobtab_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
 libjobtab_la_LIBADD = libscan.la $(LMDB_LIBS) -lpthread

@@ -69,6 +69,13 @@ void jobtab_rest(struct jobtab *table)
         store_rest(table->store);
 }
 
+int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context)
+{
+    int rc = table_enter(table);
+
+    return rc ? rc : store_be_careful(table->store, fault, context);
+}
+
 /* Read what of [*offset, *offset + max) the part holds into fresh memory, NUL behind it. */
 static int read_part(struct jobtab *table, struct store_txn *txn, const struct record *record,
                      enum jobtab_part part, uint64_t *offset, size_t max, char **bytes,

@@ -1,5 +1,6 @@
 /* stat.c - the table at a glance: from counts that every commit keeps, not from a scan. */
 #include "error.h"
+#include "pending.h"
 #include "state.h"
 #include "table.h"
 
@@ -38,32 +39,16 @@ static int read_counts(struct store_txn *txn, struct jobtab_stat *stat,
     return rc ? rc : store_error(txn);
 }
 
-/* The head of each queue (a kind and a priority) waits longest in it: look at the heads only. One
- * that is damaged is verify's to tell, and keeps nobody from the figures. */
+/* The head of each queue waits longest in it: look at the heads only, past what is damaged. */
 static int read_oldest_pending(struct store_txn *txn, int64_t *oldest)
 {
-    struct slice key, value;
-    struct jobtab_id id;
+    struct key queue = {.size = 0};
     struct record record;
 
-    struct store_cursor *cursor = store_cursor(txn, STORE_PENDING);
-    bool found = store_seek(cursor, (struct slice){0}, &key, &value);
-    while (found) {
-        struct key behind = {.size = key.size};
-        if (key.size > sizeof behind.bytes || key.size < 9) {
-            found = store_next(cursor, &key, &value);
-            continue;
-        }
-        if (key_id_of(value, sizeof id.bytes, &id) &&
-            table_load(txn, &id, &record, NULL) == JOBTAB_OK &&
+    while (pending_next_queue(txn, &queue))
+        if (pending_first(txn, &queue, &record, NULL) &&
             (!*oldest || record.job.updated_at < *oldest))
             *oldest = record.job.updated_at;
-        /* The last possible place of the same queue. */
-        memcpy(behind.bytes, key.data, key.size - 8);
-        memset(behind.bytes + key.size - 8, 0xff, 8);
-        found = store_seek(cursor, key_slice(&behind), &key, &value);
-    }
-    store_cursor_end(cursor);
     return store_error(txn);
 }
 

@@ -143,30 +143,52 @@ static int start(struct store *store, struct store_txn *txn)
     return rc;
 }
 
-static int begin_read(struct store *store, struct store_txn **result)
-{
-    struct store_txn *txn = from_pool(store);
-
-    if (!txn)
-        txn = calloc(1, sizeof *txn);
-    if (!txn)
-        return fail(JOBTAB_SYSTEM, "out of memory");
-    int rc = start(store, txn);
-    if (rc == JOBTAB_OK)
-        *result = txn;
-    return rc;
-}
-
 static void end_read(struct store_txn *txn)
 {
     struct store *store = txn->store;
 
+    careful_end(txn->view);
+    txn->view = NULL;
     mdb_txn_reset(txn->lmdb);
     if (!into_pool(store, txn)) {
         mdb_txn_abort(txn->lmdb);
         free(txn);
     }
     pthread_rwlock_unlock(&store->gate);
+}
+
+/* What a careful reader reads by. False when the snapshot is older than two commits already, and
+ * where its pages begin is overwritten: then another is to be taken. */
+static bool begin_view(struct store_txn *txn, int *rc)
+{
+    bool passed = false;
+
+    if (txn->store->careful)
+        *rc = careful_begin(txn->store->careful, mdb_txn_id(txn->lmdb), &txn->view, &passed);
+    return !passed;
+}
+
+static int begin_read(struct store *store, struct store_txn **result)
+{
+    int rc;
+
+    for (;;) {
+        struct store_txn *txn = from_pool(store);
+        if (!txn)
+            txn = calloc(1, sizeof *txn);
+        if (!txn)
+            return fail(JOBTAB_SYSTEM, "out of memory");
+        rc = start(store, txn);
+        if (rc)
+            return rc;
+        if (begin_view(txn, &rc) && !rc) {
+            *result = txn;
+            return JOBTAB_OK;
+        }
+        end_read(txn);
+        if (rc)
+            return rc;
+    }
 }
 
 /* ----------------------------------------------------------------------- hold */
@@ -212,6 +234,8 @@ void store_let_go(struct store *store, bool forked)
         return;
     if (hold.txn && !forked)
         mdb_txn_abort(hold.txn->lmdb);
+    if (hold.txn)
+        careful_end(hold.txn->view);
     free(hold.txn);
     hold.store = NULL;
     hold.txn = NULL;
@@ -252,8 +276,21 @@ int store_read(struct store *store, struct store_txn **result)
                                              : begin_read(store, result);
 }
 
+int store_be_careful(struct store *store, store_fault_fn *fault, void *context)
+{
+    int fd;
+
+    store_pause(store);
+    mdb_env_get_fd(store->env, &fd);
+    careful_free(store->careful);
+    store->careful = careful_new(fd, fault, context);
+    return store->careful ? JOBTAB_OK : fail(JOBTAB_SYSTEM, "out of memory");
+}
+
 int store_write(struct store *store, struct store_txn **result)
 {
+    if (store->careful)
+        return fail(JOBTAB_FORBIDDEN, "the table is read carefully: nothing can be written");
     if (atomic_load(&store->broken))
         return broken();
     store_pause(store); /* to adopt a grown map, no transaction may be open */
@@ -345,10 +382,23 @@ bool store_noted(struct store_txn *txn, int rc, enum store_db db)
     return false;
 }
 
+static bool found_with_care(struct store_txn *txn, enum store_db db, struct slice key,
+                            enum careful_place place, struct slice *found, struct slice *value)
+{
+    int rc = careful_find(txn->view, db, key, place, found, value);
+
+    if (rc && rc != JOBTAB_NOTFOUND)
+        store_fail(txn, rc);
+    return rc == JOBTAB_OK;
+}
+
 bool store_get(struct store_txn *txn, enum store_db db, struct slice key, struct slice *value)
 {
     MDB_val k = to_val(key), v;
+    struct slice found;
 
+    if (!txn->error && txn->view)
+        return found_with_care(txn, db, key, CAREFUL_AT, &found, value);
     if (txn->error || !store_noted(txn, mdb_get(txn->lmdb, txn->store->dbs[db], &k, &v), db))
         return false;
     *value = to_slice(v);
@@ -409,6 +459,9 @@ struct store_cursor *store_cursor(struct store_txn *txn, enum store_db db)
         return NULL;
     }
     cursor->txn = txn;
+    cursor->db = db;
+    if (txn->view)
+        return cursor;
     if (!store_noted(txn, mdb_cursor_open(txn->lmdb, txn->store->dbs[db], &cursor->lmdb), db)) {
         free(cursor);
         return NULL;
@@ -420,8 +473,25 @@ void store_cursor_end(struct store_cursor *cursor)
 {
     if (!cursor)
         return;
-    mdb_cursor_close(cursor->lmdb);
+    if (cursor->lmdb)
+        mdb_cursor_close(cursor->lmdb);
     free(cursor);
+}
+
+/* A careful one has no place but its key. */
+static bool move_with_care(struct store_cursor *cursor, struct slice *key, struct slice *value,
+                           MDB_cursor_op op)
+{
+    const struct slice none = {0};
+    struct slice from = op == MDB_SET_RANGE ? *key
+                        : op == MDB_NEXT || op == MDB_PREV ? cursor->at : none;
+    enum careful_place place = op == MDB_NEXT ? CAREFUL_ABOVE
+                               : op == MDB_PREV || op == MDB_LAST ? CAREFUL_BELOW : CAREFUL_FROM;
+
+    if (!found_with_care(cursor->txn, cursor->db, from, place, key, value))
+        return false;
+    cursor->at = *key;
+    return true;
 }
 
 static bool move(struct store_cursor *cursor, struct slice *key, struct slice *value,
@@ -431,6 +501,8 @@ static bool move(struct store_cursor *cursor, struct slice *key, struct slice *v
 
     if (!cursor || cursor->txn->error)
         return false;
+    if (cursor->txn->view)
+        return move_with_care(cursor, key, value, op);
     if (key->size && op == MDB_SET_RANGE)
         k = to_val(*key);
     int rc = mdb_cursor_get(cursor->lmdb, &k, &v, op);

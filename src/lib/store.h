@@ -90,12 +90,16 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
+/* From here on readers believe no page: entries of damaged ones are missed, all others found. `fault` is
+ * told of each such page once. Nothing can be written then. */
+typedef void store_fault_fn(const char *fault, void *context);
+int store_be_careful(struct store *store, store_fault_fn *fault, void *context);
+
 /* Hold the store's own structure, as the transaction has it, which has changed nothing, against
  * itself, trusting none of it: `fault` is told of each fault in one line. Only where there is none
  * is it safe to go through all the databases. JOBTAB_DAMAGED when there are faults; else why the
  * store could not be read. *passed, and JOBTAB_OK: commits made since the transaction began are in
  * the way; try again with another. */
-typedef void store_fault_fn(const char *fault, void *context);
 int store_check(struct store_txn *txn, store_fault_fn *fault, void *context, uint64_t *faults,
                 bool *passed);
 

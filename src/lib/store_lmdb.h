@@ -8,6 +8,7 @@
 
 #include "jobtab.h"
 #include "store.h"
+#include "store_careful.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -24,11 +25,14 @@ struct store_txn {
     char why[JOBTAB_WHY_MAX];
     bool writes;
     bool dirty; /* something was put or deleted */
+    struct careful_view *view; /* of a reader that is careful: what it reads by; else NULL */
 };
 
 struct store_cursor {
     struct store_txn *txn;
     MDB_cursor *lmdb;
+    enum store_db db;
+    struct slice at; /* of one that is careful: the key that it stands on */
 };
 
 struct store {
@@ -37,6 +41,7 @@ struct store {
     pthread_rwlock_t gate;
     struct store_txn *_Atomic pool[STORE_POOL]; /* NULL: nothing there */
     atomic_bool broken;
+    struct careful *careful; /* NULL: LMDB is believed */
     bool synced;   /* what stood in the file when it was opened is on disk */
     uint64_t room; /* of the writer: bytes from the file's beginning that have their blocks */
 };

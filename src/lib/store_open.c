@@ -273,6 +273,7 @@ void store_close(struct store *store, bool forked)
             mdb_txn_abort(txn->lmdb);
         free(txn);
     }
+    careful_free(store->careful);
     if (store->env)
         mdb_env_close(store->env);
     pthread_rwlock_destroy(&store->gate);

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "lead.h"
 #include "mutant.h"
+#include "pending.h"
 #include "state.h"
 
 #include <stdlib.h>
@@ -147,6 +148,19 @@ static void find_lost(struct search *search)
     store_cursor_end(cursor);
 }
 
+/* Damage at the head of a queue: claims go past it, and somebody has to be told. */
+static int find_passed_over(struct search *search)
+{
+    struct key queue = {.size = 0};
+    char *passed = search->swept->passed_over;
+
+    while (!passed[0] && pending_next_queue(search->txn, &queue))
+        pending_first(search->txn, &queue, NULL, passed);
+    if (!store_error(search->txn))
+        fail_clear(); /* of what is damaged */
+    return store_error(search->txn);
+}
+
 /* Under the writer's lock: is it still so? Then do it. */
 static int sweep_one(struct edit *edit, const struct found *found, const struct search *search,
                      struct known_owner *answers)
@@ -253,6 +267,7 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
         find_instants(&search, STORE_SCHEDULED, DUE, 0);
         find_instants(&search, STORE_DONE, EXPIRED, search.lag);
         rc = rc ? rc : store_error(search.txn);
+        rc = rc ? rc : find_passed_over(&search);
         store_end(search.txn);
     }
     /* A writer that died between its commit and the bell left its news untold. */

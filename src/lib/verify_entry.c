@@ -2,6 +2,7 @@
  * own. */
 #include "edit.h"
 #include "payload.h"
+#include "pending.h"
 #include "state.h"
 #include "verify_check.h"
 
@@ -30,9 +31,7 @@ static void check_pending(struct check *check, struct slice key, struct slice va
 
     if (!key_id_of(value, sizeof id.bytes, &id))
         verify_fault(check, NULL, "an entry of `pending` has a value of %zu bytes", value.size);
-    else if (job_of(check, "pending", &id, &r) &&
-             (r.job.state != JOBTAB_PENDING ||
-              !same_key(key, key_pending(r.job.kind, r.job.priority, r.queued))))
+    else if (job_of(check, "pending", &id, &r) && !pending_owns(&r, key))
         verify_fault(check, &id, "`pending` has an entry that is not its own");
 }
 

@@ -1,5 +1,6 @@
 /* wait.c - waiting without polling: on the bell, then a look at the table. */
 #include "error.h"
+#include "pending.h"
 #include "table.h"
 
 /* A process that was woken for a job may die before it claims: the others look for themselves now
@@ -27,17 +28,16 @@ int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout)
 static int claimable_now(struct jobtab *table, const char *kind, bool *claimable)
 {
     struct key prefix = key_pending_kind(kind);
-    struct slice key, value;
     struct store_txn *txn;
 
     int rc = store_read(table->store, &txn);
     if (rc)
         return rc;
-    struct store_cursor *cursor = store_cursor(txn, STORE_PENDING);
-    *claimable = store_seek(cursor, key_slice(&prefix), &key, &value) && key_begins(key, &prefix);
-    store_cursor_end(cursor);
+    *claimable = pending_first(txn, &prefix, NULL, NULL);
     rc = store_error(txn);
     store_end(txn);
+    if (!rc)
+        fail_clear(); /* of what is damaged */
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #include "error.h"
 #include "mutant.h"
 #include "payload.h"
+#include "pending.h"
 #include "state.h"
 #include "verbs.h"
 
@@ -83,33 +84,15 @@ int check_result(const struct jobtab_op *op)
 
 /* ---------------------------------------------------------------------- claim */
 
-/* The first of the queue of a kind: highest priority, then longest waiting. */
-static int first_pending(struct edit *edit, const char *kind, struct jobtab_id *id)
+/* Make the caller the owner of the job as it was read. */
+static int take_record(struct edit *edit, struct jobtab_op *op, const struct record *old,
+                       int64_t lease)
 {
-    struct key prefix = key_pending_kind(kind);
-    struct slice key, value;
-
-    struct store_cursor *cursor = store_cursor(edit->txn, STORE_PENDING);
-    bool found = store_seek(cursor, key_slice(&prefix), &key, &value);
-    found = found && key_begins(key, &prefix);
-    bool sound = found && key_id_of(value, sizeof id->bytes, id);
-    store_cursor_end(cursor);
-    if (!found)
-        return fail(JOBTAB_EMPTY, "no job of kind %s is pending", kind);
-    return sound ? JOBTAB_OK : fail(JOBTAB_DAMAGED, "an entry of `pending` is damaged");
-}
-
-int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease)
-{
-    struct record old, record;
+    struct record record = *old;
+    struct jobtab_job *job = &record.job;
     struct hot hot;
 
-    int rc = table_load(edit->txn, &op->id, &old, NULL);
-    if (rc)
-        return rc;
-    record = old;
-    struct jobtab_job *job = &record.job;
-    rc = state_move(job, JOBTAB_RUNNING, JOBTAB_NO_REASON);
+    int rc = state_move(job, JOBTAB_RUNNING, JOBTAB_NO_REASON);
     if (rc)
         return rc;
     job->attempt++;
@@ -129,18 +112,37 @@ int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease)
     else
         hot.owner = *edit->self;
     job->owner = hot.owner;
-    edit_put(edit, &old, &record, &hot);
+    edit_put(edit, old, &record, &hot);
     edit->totals.claimed++;
     op->token = (struct jobtab_token){.attempt = hot.attempt, .secret = hot.secret};
     give_job(op, &record);
     return JOBTAB_OK;
 }
 
+int take_job(struct edit *edit, struct jobtab_op *op, int64_t lease)
+{
+    struct record record;
+    int rc = table_load(edit->txn, &op->id, &record, NULL);
+
+    return rc ? rc : take_record(edit, op, &record, lease);
+}
+
+/* The first of the kind: highest priority, then longest waiting. */
 int do_claim(struct edit *edit, struct jobtab_op *op)
 {
-    int rc = first_pending(edit, op->claim.kind, &op->id);
+    const char *kind = op->claim.kind;
+    struct key prefix = key_pending_kind(kind);
+    char passed[JOBTAB_WHY_MAX];
+    struct record record;
 
-    return rc ? rc : take_job(edit, op, op->claim.lease);
+    if (pending_first(edit->txn, &prefix, &record, passed)) {
+        op->id = record.job.id;
+        return take_record(edit, op, &record, op->claim.lease);
+    }
+    if (store_error(edit->txn))
+        return store_error(edit->txn);
+    return fail(JOBTAB_EMPTY, "no job of kind %s is pending%s", kind,
+                passed[0] ? " but what is damaged: see verify" : "");
 }
 
 int do_take(struct edit *edit, struct jobtab_op *op)

@@ -38,7 +38,7 @@ EXTRA_DIST += tests/system/test_bench.py
 # HTTP
 EXTRA_DIST += tests/system/test_http_bad_input.py tests/system/test_http_broken.py \
 	tests/system/test_http_connections.py tests/system/test_http_jobs.py \
-	tests/system/test_http_latency.py
+	tests/system/test_http_latency.py tests/system/test_no_table.py
 
 # A child that does what it is told, and many clients at once; with deliberate faults (src/lib/mutant.h) for
 # the controls.

@@ -59,6 +59,23 @@ def test_submit_prints_the_id_of_a_job_that_is_there(cli):
     assert (job["kind"], job["status"], job["progress"]) == ("echo", "pending", 0)
 
 
+def test_watch_ends_at_once_when_its_job_is_deleted(cli):
+    job_id = cli.submit("echo")
+    with subprocess.Popen(
+        [BUILD / "jobtab", "-d", cli.table, "watch", job_id],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        try:
+            assert watching.stdout.readline().startswith("pending")
+            cli("rm", job_id)
+            assert watching.wait(seconds(10)) == 1
+            assert f"there is no job {job_id}" in watching.stderr.read()
+        finally:
+            watching.kill()
+
+
 def test_submit_takes_params_inline_from_a_file_and_from_standard_input(cli, private):
     params = {"sources": ["a.csv"], "text": "ü", "real": 1.5}
     text = json.dumps(params)

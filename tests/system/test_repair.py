@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, TOP, seconds
+from conftest import BUILD, TOP, actor, descendants, do, seconds, wait_until, warm
 from test_cli import Cli, damage
+from test_quiet import too_lively
 
 PAGE = 4096
 MARK = "a page of its own "  # in the params of one job
@@ -97,6 +98,40 @@ def test_without_a_backup_what_can_be_read_is_moved_to_a_new_table(cli):
     assert json.loads(cli("status", ids[3], "-o", "json", code=1).stdout)["status"] == "cancelled"
 
 
+def pages_with(table, text):
+    """All, also those that are free since."""
+    data = (table / "data.mdb").read_bytes()
+    return {at.start() // PAGE for at in re.finditer(re.escape(text.encode()), data)}
+
+
+@pytest.mark.parametrize("how", [bytes(PAGE), b"\xff" * PAGE], ids=["zeroed", "overwritten"])
+def test_what_is_not_on_a_damaged_page_is_moved_to_a_new_table(cli, how):
+    ids = [cli.submit("echo", "-p", json.dumps({"n": i, "mark": f"record of {i}."})) for i in range(80)]
+    ids.append(cli.submit("echo", "-p", json.dumps({"text": MARK * 200})))
+    for text in ("record of 40.", MARK * 100):  # among others; alone
+        for page in pages_with(cli.table, text):
+            with open(cli.table / "data.mdb", "r+b") as file:
+                file.seek(page * PAGE)
+                file.write(how)
+    export, take_in, *rest = manual(2)
+    assert re.search(r"page \d+ of `jobs`: ", cli("verify", code=1).stdout)
+    done = shell(cli, export, code=1)
+    exported = [json.loads(line) for line in open(cli.table.parent / "jobs.jsonl")]
+    lost = set(range(80)) - {job["params"]["n"] for job in exported}
+    # One page of records, that of the 40th, and nobody else.
+    assert 40 in lost and lost == set(range(min(lost), max(lost) + 1)) and len(lost) < 25
+    assert [job["job_id"] for job in exported] == [ids[n] for n in range(80) if n not in lost]
+    assert len(re.findall(r"^jobtab: page \d+ of `jobs`: ", done.stderr, re.M)) == 1
+    assert len(re.findall(r"^jobtab: page \d+ of `payload`: ", done.stderr, re.M)) == 1
+    assert f"jobtab: job {ids[80]}: " in done.stderr
+    assert f"2 pages of the table are damaged: {len(lost) + 1} of its 81 jobs are missing" in done.stderr
+    shell(cli, take_in)
+    for line in rest:
+        shell(cli, line)
+    assert len(cli.lines("list", "-n", "0")) == len(exported)
+    cli("verify")
+
+
 def test_a_listing_goes_past_a_job_that_cannot_be_read_and_names_it(cli):
     ids = fill(cli)
     damage(cli.table, b"jobs", lambda image: b"\xff" * len(image))
@@ -117,3 +152,26 @@ def test_a_table_that_opening_finds_damaged_is_told_by_verify(cli):
         file.write(bytes(4))
     assert "its first pages are damaged" in cli("verify", code=1).stdout
     assert "its first pages are damaged" in cli("list", code=3).stderr
+
+
+@pytest.mark.parametrize("kind", [actor, warm], ids=["a child a job", "warm children"])
+def test_a_daemon_goes_past_a_damaged_job_at_the_head_of_a_queue_and_says_so_once(daemon, kind):
+    d = daemon(kinds={"act": kind()}, start=False)
+    cli = Cli(d.table)
+    ids = [cli.submit("act", "-p", json.dumps(do("out done"))) for _ in range(4)]
+    damage(d.table, b"jobs", lambda image: b"\xff" * len(image))  # the oldest
+    d.start()
+    for job in ids[1:]:
+        assert d.wait_job(job)["status"] == "completed"
+    wait_until(lambda: ids[0] in d.log(), what="the damaged job is named")
+    # Many claims and sweeps later it is the same one line, and nobody was in want of a job.
+    for _ in range(20):
+        assert d.wait_job(d.submit("act", do("out done"))["job_id"])["status"] == "completed"
+    assert d.log().count(ids[0]) == 1
+    assert " error keeper" in next(line for line in d.log().splitlines() if ids[0] in line)
+    assert "claiming" not in d.log()
+    pids = [d.pid, *descendants(d.pid)]
+    wait_until(lambda: not too_lively(pids), 20, "nobody wakes but for heartbeats")
+    assert d.log().count(ids[0]) == 1
+    assert d.http.get(f"/status/{ids[0]}").status == 500
+    assert ids[0] in cli("verify", code=1).stdout

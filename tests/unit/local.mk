@@ -8,7 +8,7 @@ LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
 	tests/unit/test_doubt tests/unit/test_holders tests/unit/test_restore \
-	tests/unit/test_step tests/unit/test_sync
+	tests/unit/test_step tests/unit/test_sync tests/unit/test_pending
 check_PROGRAMS += $(LIB_TESTS)
 if HAVE_TPL
 check_PROGRAMS += tests/unit/test_record
@@ -40,6 +40,8 @@ tests_unit_test_verbs_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verbs_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_open_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_open_LDADD = $(LIB_TEST_LDADD) -lpthread
+tests_unit_test_pending_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_pending_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_sweep_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_sweep_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_read_CPPFLAGS = $(LIB_TEST_CPPFLAGS)

@@ -57,7 +57,7 @@ static struct jobtab_job submit(const struct conf *conf, const char *what)
     struct jobtab *table;
     struct jobtab_job job = {.version = 0};
 
-    int error = conf_open_table(conf, &table);
+    int error = conf_open_table(conf, false, &table);
     if (!error) {
         error = jobtab_submit(table, &submit, &job);
     }

@@ -1,5 +1,6 @@
 /* test_damage.c - copies of a table with damaged bytes and pages: whoever opens one and has it
- * verified is told, lives, and is done in time; and what verify calls sound is what it was.
+ * verified is told, lives, and is done in time; what verify calls sound is what it was; and who
+ * reads one carefully lives, and finds what stands on sound pages.
  *
  * Each copy is opened by a child of its own. The pages that matter are all damaged in turn, the
  * rest at random; a copy that verify refuses is read all the same by another child, to count how
@@ -16,6 +17,7 @@
 #define PAGE    4096
 #define SECONDS 20 /* for one child, which needs some milliseconds */
 #define JOBS    60
+#define NAMED   32 /* pages that one damaged page can name here, and more */
 
 struct bytes {
     unsigned char *data;
@@ -27,12 +29,17 @@ struct tables {
     struct fixture *f;
     struct bytes older, newer;
     uint64_t content; /* hash of all that can be read of the newer */
+    uint64_t hashes[JOBS], n_jobs; /* of each job of it, in their order */
 };
 
 struct verdict {
     int opened, verified;
     uint64_t faults, content;
+    /* of who reads carefully */
+    uint64_t told, found, as_they_were;
 };
+
+enum way { VERIFYING, READING, CAREFULLY };
 
 /* ------------------------------------------------------------------- the table */
 
@@ -118,14 +125,33 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
-/* All that the table says, as far as it says anything. */
-static uint64_t read_all(struct jobtab *table)
+#define NO_HASH UINT64_C(0xcbf29ce484222325)
+
+/* What the table says of a job. */
+static uint64_t read_job(struct jobtab *table, const struct jobtab_id *id, uint64_t hash)
+{
+    static char text[65536];
+    uint64_t version = 0, offset = 0;
+    size_t length = 0, size = 0;
+    char *log = NULL;
+
+    if (jobtab_get_json(table, id, text, sizeof text, &length, &version) == 0)
+        hash = mix(hash, text, length < sizeof text ? length : sizeof text);
+    if (jobtab_read(table, id, JOBTAB_LOGTEXT, &offset, 1 << 20, &log, &size) == 0)
+        hash = mix(hash, log, size);
+    free(log);
+    return hash;
+}
+
+/* All that the table says, as far as it says anything. Of each job, what, into `hashes`. */
+static uint64_t read_all(struct jobtab *table, uint64_t *hashes, uint64_t *n_jobs)
 {
     static struct jobtab_job jobs[64];
-    static char text[65536];
     struct jobtab_filter filter = {.oldest_first = true};
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = NO_HASH;
     bool more = true;
+
+    *n_jobs = 0;
 
     while (more) {
         size_t n = 64;
@@ -133,23 +159,47 @@ static uint64_t read_all(struct jobtab *table)
             return 0;
         filter.after_set = true;
         for (size_t i = 0; i < n; i++) {
-            uint64_t version = 0, offset = 0;
-            size_t length = 0, size = 0;
-            char *log = NULL;
-            if (jobtab_get_json(table, &jobs[i].id, text, sizeof text, &length, &version) == 0)
-                hash = mix(hash, text, length < sizeof text ? length : sizeof text);
-            if (jobtab_read(table, &jobs[i].id, JOBTAB_LOGTEXT, &offset, 1 << 20, &log, &size) == 0)
-                hash = mix(hash, log, size);
-            free(log);
+            hash = read_job(table, &jobs[i].id, hash);
+            if (hashes && *n_jobs < JOBS)
+                hashes[*n_jobs] = read_job(table, &jobs[i].id, NO_HASH);
+            ++*n_jobs;
         }
     }
     return hash;
 }
 
-static void look(const struct fixture *f, bool verify, struct verdict *verdict)
+static void count_fault(const char *fault, void *context)
 {
-    uint64_t records;
+    uint64_t *told = context;
+
+    (void)fault;
+    ++*told;
+}
+
+/* How many of the jobs are as they were. Both are in one order. */
+static uint64_t same_jobs(const struct tables *t, const uint64_t *hashes, uint64_t n)
+{
+    uint64_t same = 0;
+
+    for (uint64_t i = 0, at = 0; i < n && i < JOBS; i++) {
+        uint64_t k = at;
+        while (k < t->n_jobs && t->hashes[k] != hashes[i])
+            k++;
+        if (k == t->n_jobs)
+            continue; /* it is another: a chunk of it is gone, or a bit of it is not what it was */
+        same++;
+        at = k + 1;
+    }
+    return same;
+}
+
+static void look(const struct tables *t, enum way way, struct verdict *verdict)
+{
+    bool verify = way == VERIFYING;
+    uint64_t records, hashes[JOBS];
     struct jobtab *table;
+    struct jobtab_stat stat;
+    const struct fixture *f = t->f;
 
     verdict->opened = jobtab_open(f->dir, &(struct jobtab_options){.must_exist = true}, &table);
     if (verdict->opened)
@@ -157,13 +207,21 @@ static void look(const struct fixture *f, bool verify, struct verdict *verdict)
     if (verify)
         verdict->verified =
             jobtab_verify(table, NULL, NULL, NULL, &records, &verdict->faults);
+    if (way == CAREFULLY && (jobtab_careful(table, count_fault, &verdict->told) ||
+                             jobtab_submit(table, &(struct jobtab_submit){.kind = "a"}, NULL) !=
+                                 JOBTAB_FORBIDDEN))
+        verdict->opened = -1;
     if (!verify || (!verdict->verified && !verdict->faults))
-        verdict->content = read_all(table);
+        verdict->content = read_all(table, hashes, &verdict->found);
+    if (way == CAREFULLY) {
+        verdict->as_they_were = same_jobs(t, hashes, verdict->found);
+        jobtab_stat(table, &stat, NULL, 0); /* and lives */
+    }
     jobtab_close(table);
 }
 
 /* The signal that ended the child, or 0 and its verdict. */
-static int look_in_child(const struct fixture *f, bool verify, struct verdict *verdict)
+static int look_in_child(const struct tables *t, enum way way, struct verdict *verdict)
 {
     int ends[2], status;
 
@@ -175,11 +233,11 @@ static int look_in_child(const struct fixture *f, bool verify, struct verdict *v
         static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
             signal(signals[i], SIG_DFL); /* cmocka's go on with the next test */
-        if (!verify) /* LMDB says which assertion it was */
+        if (way == READING) /* LMDB says which assertion it was */
             close(STDERR_FILENO);
         prctl(PR_SET_DUMPABLE, 0);
         alarm((unsigned)slowed(SECONDS));
-        look(f, verify, &own);
+        look(t, way, &own);
         _exit(write(ends[1], &own, sizeof own) == sizeof own ? 0 : 1);
     }
     close(ends[1]);
@@ -210,7 +268,12 @@ static int make_tables(void **state)
     jobtab_close(t->f->table);
     t->f->table = NULL;
     t->newer = read_file(t->f);
-    assert_int_equal(look_in_child(t->f, true, &verdict), 0);
+    t->f->table = NULL;
+    fixture_reopen(t->f, NULL);
+    read_all(t->f->table, t->hashes, &t->n_jobs);
+    jobtab_close(t->f->table);
+    t->f->table = NULL;
+    assert_int_equal(look_in_child(t, VERIFYING, &verdict), 0);
     t->content = verdict.content;
     assert_true(!verdict.opened && !verdict.verified && !verdict.faults && t->content);
     *state = t;
@@ -240,11 +303,12 @@ static size_t below(struct random *random, size_t bound)
     return (size_t)(random->state >> 33) % bound;
 }
 
-enum damage { ZERO, STALE, OTHER, CUT, HEADER, BIT, WORD, RANGE, DAMAGES };
+enum damage { ZERO, STALE, OTHER, CUT, CHILD, HEADER, BIT, WORD, RANGE, DAMAGES };
 
 static const char *const names[DAMAGES] = {
     [ZERO] = "page zeroed",       [STALE] = "page of an earlier time",
     [OTHER] = "page of another",  [CUT] = "file cut",
+    [CHILD] = "pages that are not there",
     [HEADER] = "header of a page", [BIT] = "bit",
     [WORD] = "number",            [RANGE] = "bytes",
 };
@@ -271,6 +335,11 @@ static void damage(struct bytes *copy, const struct tables *t, enum damage what,
     case CUT:
         copy->size = page * PAGE + offset;
         break;
+    case CHILD: /* what a branch names, each beyond the file */
+        for (size_t i = 0; at[10] == 1 && i < (at[12] + 256u * at[13] - 16u) / 2; i++)
+            memcpy(at + at[16 + 2 * i] + 256u * at[17 + 2 * i], &(uint32_t){0x7fffff00u + (uint32_t)i},
+                   4);
+        break;
     case HEADER: /* number, flags, lower, upper, the first offsets */
         at[below(random, 24)] ^= (unsigned char)(1u << below(random, 8));
         break;
@@ -292,7 +361,31 @@ static void damage(struct bytes *copy, const struct tables *t, enum damage what,
 
 struct tally {
     unsigned copies, refused, found, sound, killed;
+    uint64_t jobs, gone, missed; /* read carefully: all, not listed, not as they were */
+    uint64_t most_told;          /* pages, of one copy */
 };
+
+/* Nobody dies of it, and no job that is found is another's. */
+static void read_carefully(struct tables *t, enum damage what, size_t page,
+                           const struct bytes *copy, bool sound, uint64_t seed,
+                           struct tally *tally)
+{
+    struct verdict verdict = {.opened = -1};
+
+    write_file(t->f, copy);
+    int signal = look_in_child(t, CAREFULLY, &verdict);
+    bool missed = sound && (verdict.told || verdict.found != t->n_jobs);
+    if (signal || verdict.opened || missed)
+        print_error("%s, page %zu, state %llu: careful: signal %d, opened %d, told %llu, "
+                    "found %llu\n", names[what], page, (unsigned long long)seed, signal, verdict.opened,
+                    (unsigned long long)verdict.told, (unsigned long long)verdict.found);
+    assert_true(!signal && !verdict.opened && !missed);
+    assert_true(verdict.told <= NAMED); /* each once, however often it is met */
+    tally->most_told = verdict.told > tally->most_told ? verdict.told : tally->most_told;
+    tally->jobs += t->n_jobs;
+    tally->gone += t->n_jobs - verdict.found;
+    tally->missed += t->n_jobs - verdict.as_they_were;
+}
 
 /* One damaged copy. */
 static void check_copy(struct tables *t, enum damage what, size_t page, struct random *random,
@@ -306,7 +399,7 @@ static void check_copy(struct tables *t, enum damage what, size_t page, struct r
     memcpy(copy.data, t->newer.data, copy.size);
     damage(&copy, t, what, page, random);
     write_file(t->f, &copy);
-    int signal = look_in_child(t->f, true, &verdict);
+    int signal = look_in_child(t, VERIFYING, &verdict);
     bool sound = !signal && !verdict.opened && !verdict.verified && !verdict.faults;
     /* A bit of a text may change what is said and break no rule; a page may not. Only a meta page
      * of an earlier time is as if the last commit had not been. */
@@ -320,9 +413,11 @@ static void check_copy(struct tables *t, enum damage what, size_t page, struct r
     tally->refused += verdict.opened != 0;
     tally->found += !verdict.opened && !sound;
     tally->sound += sound;
+    if (!verdict.opened)
+        read_carefully(t, what, page, &copy, sound, seed, tally);
     if (!sound && !verdict.opened) {
         write_file(t->f, &copy);
-        tally->killed += look_in_child(t->f, false, &ignored) != 0;
+        tally->killed += look_in_child(t, READING, &ignored) != 0;
     }
     free(copy.data);
 }
@@ -330,9 +425,11 @@ static void check_copy(struct tables *t, enum damage what, size_t page, struct r
 static void print_tally(enum damage what, const struct tally *tally)
 {
     print_message("# %-24s %5u copies: %4u refused at open, %4u found by verify, "
-                  "%4u sound; %4u kill who reads all the same\n",
+                  "%4u sound; %4u kill who reads all the same; "
+                  "who is careful misses %llu of %llu jobs, and names %llu pages\n",
                   names[what], tally->copies, tally->refused, tally->found, tally->sound,
-                  tally->killed);
+                  tally->killed, (unsigned long long)tally->missed,
+                  (unsigned long long)tally->jobs, (unsigned long long)tally->most_told);
 }
 
 /* ------------------------------------------------------------------------ tests */
@@ -359,6 +456,10 @@ static void no_damaged_page_goes_unseen(void **state)
         print_tally(what, &tally);
         assert_true(tally.refused + tally.found > 0);
         killed += tally.killed;
+        /* Each page in turn: a leaf takes its own jobs with it, once, and the root all; those that
+         * run have a page more. */
+        if (what == ZERO)
+            assert_in_range(tally.gone, 2 * t->n_jobs, 3 * t->n_jobs);
     }
     assert_true(killed > 0);
 }

@@ -582,6 +582,87 @@ static void a_commit_wakes_who_waits_for_a_change(void **state)
     assert_ok(jobtab_wait(f->table, &seen, 0)); /* it has changed already */
 }
 
+static int delete_it(struct fixture *f, const struct jobtab_id *id)
+{
+    return jobtab_delete(f->table, id);
+}
+
+static int let_it_expire(struct fixture *f, const struct jobtab_id *id)
+{
+    struct jobtab_swept swept;
+    struct jobtab_job job;
+
+    do {
+        assert_ok(jobtab_sweep(f->table, 10, &swept));
+    } while (jobtab_get(f->table, id, &job) == JOBTAB_OK);
+    return swept.expired == 1 ? JOBTAB_OK : -1;
+}
+
+static int evict_it(struct fixture *f, const struct jobtab_id *id)
+{
+    (void)id;
+    /* Of another kind, and it takes the only place there is: its own change comes after. */
+    return jobtab_submit(f->table, &(struct jobtab_submit){.kind = "other"}, NULL);
+}
+
+/* Whoever follows a job is told at once that it is gone, however it went. */
+static void a_deletion_is_a_change_that_ends_the_wait(void **state)
+{
+    static const struct {
+        int (*go)(struct fixture *f, const struct jobtab_id *id);
+        bool done;
+        struct jobtab_options options;
+    } ways[] = {
+        {delete_it, false, {.max_jobs = 0}},
+        {delete_it, true, {.max_jobs = 0}},
+        {let_it_expire, true, {.retention = 1}},
+        {evict_it, true, {.max_jobs = 1}},
+    };
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct waiter waiter;
+        struct jobtab_job job;
+        pthread_t thread;
+
+        assert_int_equal(fixture_directory(state), 0);
+        struct fixture *f = *state;
+        fixture_reopen(f, &ways[i].options);
+        job = submit(f, "k");
+        if (ways[i].done)
+            assert_ok(jobtab_cancel(f->table, &job.id, &job));
+        waiter = (struct waiter){.f = f, .seen = job.version};
+        assert_int_equal(pthread_create(&thread, NULL, wait_for_change, &waiter), 0);
+        int64_t begin = clock_boot();
+        assert_ok(ways[i].go(f, &job.id));
+        pthread_join(thread, NULL);
+        assert_ok(waiter.rc);
+        assert_true(waiter.seen > job.version);
+        assert_true(clock_boot() - begin < slowed(10000));
+        uint64_t seen = job.version; /* who comes later does not wait for it either */
+        assert_ok(jobtab_wait(f->table, &seen, 0));
+        assert_int_equal(jobtab_get(f->table, &job.id, &job), JOBTAB_NOTFOUND);
+        assert_sound(f);
+        assert_int_equal(fixture_close(state), 0);
+    }
+}
+
+/* The number that a deletion takes is nobody's again, also when it is all that a commit did. */
+static void no_version_comes_twice_around_a_deletion(void **state)
+{
+    struct fixture *f = *state;
+    struct jobtab_job job = submit(f, "k"), next;
+    uint64_t seen = job.version;
+
+    assert_ok(jobtab_delete(f->table, &job.id));
+    assert_ok(jobtab_wait(f->table, &seen, 0));
+    jobtab_close(f->table);
+    f->table = NULL;
+    fixture_reopen(f, NULL);
+    next = submit(f, "k");
+    assert_true(next.version > seen);
+    assert_sound(f);
+}
+
 static int wait_in_child(void *context)
 {
     struct fixture *f = context;
@@ -722,6 +803,8 @@ int main(void)
         cmocka_unit_test(the_json_of_a_job_is_that_of_the_interface),
         WITH_TABLE(a_backup_opens_as_a_table_of_its_own),
         WITH_TABLE(a_commit_wakes_who_waits_for_a_change),
+        WITH_TABLE(no_version_comes_twice_around_a_deletion),
+        cmocka_unit_test(a_deletion_is_a_change_that_ends_the_wait),
         WITH_TABLE(work_wakes_another_process),
         WITH_TABLE(more_kinds_than_words_still_wake),
         WITH_TABLE(a_signal_ends_the_wait_for_work_early),

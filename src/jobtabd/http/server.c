@@ -71,7 +71,7 @@ struct server {
     h2o_linklist_t connections;
     size_t n_connections;
     size_t crowd; /* the most of them since memory was given back */
-    bool accepting, paused;
+    bool begun, accepting, paused;
     int64_t input_looked;              /* as those below */
     int64_t paused_until, drain_began; /* on the monotonic clock; 0: never */
     char hostname[256];
@@ -164,6 +164,14 @@ static void on_accept(h2o_socket_t *sock, const char *error)
             return; /* another worker was faster, or none is left */
         }
     }
+}
+
+void server_accept(struct server *server)
+{
+    if (server->begun)
+        return;
+    server->begun = true;
+    accept_on(server, true);
 }
 
 /* -------------------------------------------------------------------- request */
@@ -458,6 +466,5 @@ struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int 
     h2o_multithread_register_receiver(server->context.queue, &server->http.committed,
                                       change_committed);
     listen_all(server, listeners, tls);
-    accept_on(server, true);
     return server;
 }

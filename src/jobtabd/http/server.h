@@ -13,10 +13,12 @@ struct server;
 
 /* On a loop that exists, in the process that will run it. `listeners` as in struct role, `tls` as
  * tls_contexts made it. NULL when something is not to be had; it has been logged. Never
- * freed: a worker leaves with its process. All requests for the table are answered with 503 until
- * it has one. */
+ * freed: a worker leaves with its process. It accepts nobody yet. */
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
                            SSL_CTX *const *tls);
+/* Take connections, from now until it drains. All requests for the table are answered with 503 until
+ * there is one. A second call does nothing. */
+void server_accept(struct server *server);
 /* Serve this table. -1 when there is no thread for it; it has been logged. */
 int server_serve(struct server *server, struct jobtab *table);
 /* Why there is no table yet. */

@@ -22,13 +22,13 @@ class Disk:
         if kind == "tmpfs":
             made = run("mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", path)
         else:
-            image = path.with_name(path.name + ".image")
-            with open(image, "wb") as file:
+            self.image = path.with_name(path.name + ".image")
+            with open(self.image, "wb") as file:
                 file.truncate(kilobytes * 1024)
             # No blocks that only root may fill, as we are root.
-            made = run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            made = run("mkfs.ext4", "-q", "-F", "-m", "0", self.image)
             if made.returncode == 0:
-                made = run("mount", "-o", "loop", image, path)
+                made = run("mount", "-o", "loop", self.image, path)
         if made.returncode != 0:
             pytest.skip(f"this machine makes no {kind}: {made.stderr.strip()}")
 
@@ -57,6 +57,15 @@ class Disk:
         self.ballast.unlink()
         os.sync()
         return size
+
+    def take_away(self):
+        """While others have files of it open; what is left in its place is an empty directory."""
+        taken = run("umount", "-l", self.path)
+        assert taken.returncode == 0, taken.stderr
+
+    def bring_back(self):
+        brought = run("mount", "-o", "loop", self.image, self.path)
+        assert brought.returncode == 0, brought.stderr
 
     def close(self):
         for _ in range(100):

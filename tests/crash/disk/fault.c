@@ -102,7 +102,7 @@ static bool fails(bool counts, enum fault_call call)
 {
     int saved = errno, error = counts ? due(call) : 0;
 
-    errno = error == FAULT_SHORT ? EIO : error ? error : saved;
+    errno = error < 0 ? EIO : error ? error : saved;
     return error != 0;
 }
 
@@ -114,7 +114,7 @@ static ssize_t share(int fd, enum fault_call call, size_t size)
     if (error == FAULT_SHORT)
         return (ssize_t)(size / 2);
     if (error)
-        errno = error;
+        errno = error < 0 ? EIO : error;
     return error ? -1 : (ssize_t)size;
 }
 
@@ -226,10 +226,26 @@ int fallocate(int fd, int mode, off_t from, off_t size)
                                                 : (int)syscall(SYS_fallocate, fd, mode, from, size);
 }
 
+/* A map of what lies behind the end of a file: SIGBUS to who looks. */
+static void *map_nothing(size_t size, int protection, int flags)
+{
+    int empty = (int)syscall(SYS_memfd_create, "nothing", 0);
+    void *at = (void *)syscall(SYS_mmap, NULL, size, protection, flags, empty, 0);
+
+    syscall(SYS_close, empty);
+    return at;
+}
+
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    if (fails(is_known(fd), FAULT_MMAP))
+    int error = is_known(fd) ? due(FAULT_MMAP) : 0;
+
+    if (error == FAULT_PAGES)
+        return map_nothing(size, protection, flags);
+    if (error) {
+        errno = error < 0 ? EIO : error;
         return MAP_FAILED;
+    }
     return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
 }
 

@@ -33,12 +33,13 @@ enum fault_call {
 
 #define FAULT_FOR_EVER UINT32_MAX
 #define FAULT_SHORT    (-1) /* instead of an errno: half is written, and EIO where nothing can be half */
+#define FAULT_PAGES    (-2) /* instead of an errno: no page of a map can be read, and EIO but at mmap */
 
 struct fault {
     char dir[256];         /* files beneath it count; "": none do */
     _Atomic uint32_t only; /* bits of the calls that count */
     _Atomic int32_t pid;   /* whose calls count; 0: anybody's */
-    _Atomic int32_t error; /* errno, FAULT_SHORT */
+    _Atomic int32_t error; /* errno, FAULT_SHORT, FAULT_PAGES */
     _Atomic uint32_t from; /* the how manieth call fails; 0: none does */
     _Atomic uint32_t times;
     _Atomic uint32_t calls; /* that have counted */

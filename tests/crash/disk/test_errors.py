@@ -8,15 +8,18 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 
 import pytest
 
-from conftest import BUILD, DONE, actor, count, do, effects, wait_until
+from conftest import BUILD, DONE, actor, count, do, effects, seconds, wait_until
+from disks import make_disk  # noqa: F401
 from test_full import attempt, readable, refused, sound, taken
 
 MODULE = BUILD / "tests/crash/disk/libfault.so"
 EVER = 2**32 - 1
 SHORT = -1
+PAGES = -2
 RESUME = 5  # seconds after the disk is well
 CALLS = [
     "open", "fstat", "lseek", "read", "write", "pwrite", "writev", "fdatasync", "fsync", "truncate",
@@ -259,5 +262,75 @@ def test_a_daemon_whose_table_cannot_be_opened_answers_503_and_does_not_give_up(
         assert attempt(d, "GET", "/healthz").status == 200
         d.fault.disarm()
         wait_until(d.ready, RESUME + 16, "it is ready again")
+        wait_until(lambda: readable(d, known) and taken(d), RESUME, "a submit is taken")
+    sound(d)
+
+
+def answered(d, method, path):
+    """As attempt, and no connection waits for long: whoever dies is replaced at once."""
+    begun = time.monotonic()
+    answer = attempt(d, method, path, {} if method == "POST" else None)
+    assert time.monotonic() - begun < seconds(0.7), (method, path)
+    return answer
+
+
+def test_while_no_page_can_be_read_connections_are_answered_and_not_kept_waiting(failing, private):
+    d = failing(kinds={"act": actor(private / "effects")})
+    known = d.submit("act")["job_id"]
+    d.wait_job(known)
+    d.http.close()
+    d.fault.arm(PAGES, times=EVER, only=["mmap"])  # who looks at the table dies of SIGBUS
+    os.kill(d.pids("worker")[0], 9)
+    wait_until(lambda: d.log().count("SIGBUS") >= count(3, 20), 60, "workers die of it")
+    answers = []
+    until = time.monotonic() + seconds(3)
+    while time.monotonic() < until:
+        for method, path in (("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/run")):
+            answers.append((path, answered(d, method, path)))
+    said = [(path, answer) for path, answer in answers if answer is not None]
+    assert len(said) > 0.9 * len(answers)
+    for path, answer in said:
+        assert answer.status == 200 if path == "/healthz" else refused(answer, "is opened again")
+    assert d.log().count("SIGBUS") < 60  # it is not tried as often as can be
+    d.fault.disarm()
+    wait_until(d.ready, RESUME, "it is ready again")
+    wait_until(lambda: readable(d, known) and taken(d), RESUME, "a submit is taken")
+    sound(d)
+
+
+def test_while_each_commit_fails_connections_are_answered_and_not_kept_waiting(failing, private):
+    d = failing(kinds={"act": actor(private / "effects")}, runner_processes=0)
+    d.http.close()
+    d.fault.arm(errno.EIO, times=EVER, only=["writev"])
+    failed = 0
+    for _ in range(count(12, 100)):
+        answer = answered(d, "POST", "/run")
+        failed += answer is not None and refused(answer)
+        assert (answered(d, "GET", "/healthz") or d).status == 200
+    assert failed > 0
+    d.fault.disarm()
+    wait_until(d.ready, RESUME, "it is ready again")
+    wait_until(lambda: taken(d), RESUME, "a submit is taken")
+    sound(d)
+
+
+def test_a_disk_that_was_unmounted_is_found_again_and_nothing_is_made_in_its_place(
+    make_disk, daemon, private
+):
+    disk = make_disk("ext4", 14 << 10)
+    d = daemon(kinds={"act": actor(private / "effects")})
+    known = d.submit("act")["job_id"]
+    d.wait_job(known)
+    d.http.close()
+    for _ in range(count(1, 10)):
+        disk.take_away()
+        for pid in sum(d.roles().values(), []):
+            os.kill(pid, 9)
+        wait_until(lambda: refused_now(d, "/run"), 20, "a submit is refused")
+        assert refused(attempt(d, "GET", f"/status/{known}"), "there is no table", "again")
+        assert attempt(d, "GET", "/healthz").status == 200
+        assert list(d.table.iterdir()) == []
+        disk.bring_back()
+        wait_until(d.ready, RESUME, "it is ready again")
         wait_until(lambda: readable(d, known) and taken(d), RESUME, "a submit is taken")
     sound(d)

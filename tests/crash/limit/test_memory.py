@@ -398,3 +398,41 @@ def test_a_role_that_had_no_memory_at_its_start_is_started_again(nomem, daemon, 
         assert job["status"] == "completed", f"allocation {at} at {nomem.where}: {job}"
         reached += nomem.failed > 0
     print(f"# {reached} points of {most}")
+
+
+def test_a_commit_without_memory_is_refused_and_the_table_is_taken_again(nomem, daemon):
+    """LMDB says the same of memory that it has not and of a disk that has none for it (its result is errno in
+    both cases), and what it has written by then is not told: such a commit is one that failed. Its caller
+    is told so, nothing of it is there, and the table is verified and written by the next one."""
+    d = daemon(start=False, runner_processes=0)
+    start(d, nomem)
+    asked, refused = Asked(), 0
+    for at in itertools.count(1):
+        worker = d.pids("worker")[0]
+        nomem.arm(at, pid=worker)
+        answer = asked.ask(d, "POST", "/run", {"idempotency_key": f"k{at}", "delay": "1h"})
+        nomem.disarm()
+        if not nomem.failed:
+            break
+        if answer is not None and answer.status == 503:
+            told = answer.json()["detail"]
+            assert int(answer.headers["retry-after"]) >= 1
+            refused += told == "cannot commit: Cannot allocate memory"
+            # Nothing of it was done.
+            assert not [job for job in asked_jobs(d) if job not in asked.acknowledged]
+        elif not alive(worker):
+            d.kill_tree()  # one that dies again and again is held back
+            start(d, nomem)
+        wait_until(d.ready, 5, "ready again")
+        answer = asked.ask(d, "POST", "/run", {"idempotency_key": f"k{at}", "delay": "1h"})
+        assert answer is not None and answer.status in (200, 202), answer
+        # The next is a worker's first: it has no memory in reserve.
+        d.kill_tree()
+        start(d, nomem)
+    asked.judge(d)
+    assert refused > 0
+    print(f"# {at} points, {refused} commits refused")
+
+
+def asked_jobs(d):
+    return [json.loads(line)["job_id"] for line in d.jobtab("export").stdout.splitlines()]
