@@ -10,6 +10,7 @@
 
 #include "crew.h"
 #include "log.h"
+#include "monotonic.h"
 #include "talk.h"
 
 #define DEAD_MAX    64   /* those beyond are reaped at once */
@@ -35,7 +36,7 @@ static void reap(size_t n)
         burial.dead[i] = burial.dead[i + n];
     }
     burial.asked = 0;
-    burial.until = crew_now() + PATIENCE_MS;
+    burial.until = monotonic_ms() + PATIENCE_MS;
 }
 
 void burial_add(pid_t pid)
@@ -44,7 +45,7 @@ void burial_add(pid_t pid)
         reap(1);
     }
     if (burial.n == 0) {
-        burial.until = crew_now() + PATIENCE_MS;
+        burial.until = monotonic_ms() + PATIENCE_MS;
     }
     burial.dead[burial.n++] = pid;
 }
@@ -83,7 +84,7 @@ int64_t burial_tend(struct crew *crews)
     if (burial.asked > 0 && burial.waiting == 0) {
         reap(burial.asked);
     }
-    if (burial.n > 0 && crew_now() >= burial.until) {
+    if (burial.n > 0 && monotonic_ms() >= burial.until) {
         log_warn("reaping %zu processes whose slots in the table may not be cleared", burial.n);
         reap(burial.n);
     }

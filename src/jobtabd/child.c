@@ -24,6 +24,7 @@
 #include "child_env.h"
 #include "desk.h"
 #include "log.h"
+#include "monotonic.h"
 #include "relay.h"
 #include "spawn.h"
 #include "text.h"
@@ -92,7 +93,7 @@ static uint64_t oom_kills(int64_t age)
 {
     static int64_t counted_at = INT64_MIN; /* of the one thread that starts children */
     static uint64_t counted;
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
 
     if (counted_at < now - age) {
         counted = count_oom_kills();
@@ -229,7 +230,7 @@ struct child *child_new(const struct site *site, const struct conf_kind *kind,
     child->params_size = job->params_size;
     jobtab_id_format(&child->id, child->name);
     child->timeout = job->timeout;
-    child->deadline = job->timeout > 0 ? watch_clock() + job->timeout : INT64_MAX;
+    child->deadline = job->timeout > 0 ? monotonic_ms() + job->timeout : INT64_MAX;
     child->relay.in.fd = child->relay.out.fd = child->relay.err.fd = child->relay.report.fd = -1;
     child->stage = CLAIMED;
     return child;
@@ -267,13 +268,13 @@ void child_look(struct child *child)
     /* What it leaves behind in its group must not outlive its job. */
     kill(-child->pid, SIGKILL);
     relay_drain(&child->relay);
-    child->drain_until = watch_clock() + DRAIN_FOR;
+    child->drain_until = monotonic_ms() + DRAIN_FOR;
     child->stage = DRAINING;
 }
 
 void child_stop(struct child *child, enum ending_cause cause, int64_t kill_after)
 {
-    int64_t kill_at = watch_clock() + kill_after;
+    int64_t kill_at = monotonic_ms() + kill_after;
 
     if (child->stage == CLAIMED) {
         child->cause = cause;
@@ -301,7 +302,7 @@ static void lose(struct child *child)
         return;
     if (child->kind->table) {
         child->cause = ENDING_LOST;
-        child->kill_at = watch_clock() + child->kind->kill_after;
+        child->kill_at = monotonic_ms() + child->kind->kill_after;
     } else {
         log_write(LOG_LEVEL_WARN, child->name, "the job is not ours any more: stopping pid %d",
                   (int)child->pid);
@@ -405,8 +406,8 @@ static bool gives_up_log(struct child *child, int result)
     if (child->stage != ENDING || result != JOBTAB_FULL)
         return false;
     if (child->log_until == 0)
-        child->log_until = watch_clock() + LOG_PATIENCE;
-    if (watch_clock() < child->log_until)
+        child->log_until = monotonic_ms() + LOG_PATIENCE;
+    if (monotonic_ms() < child->log_until)
         return false;
     log_write(LOG_LEVEL_WARN, child->name, "%zu bytes of its log are not kept", child->log.size);
     return true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "monotonic.h"
 #include "text.h"
 #include "watch.h"
 
@@ -20,7 +21,7 @@ static void tell_dropped(struct child_log *log, const char *who)
 
 static void end_line(struct child_log *log, const char *who)
 {
-    int64_t second = watch_clock() / 1000;
+    int64_t second = monotonic_ms() / 1000;
     char shown[CHILD_LOG_LINE + 1];
 
     if (second != log->second) {

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "conf.h"
 #include "heart.h"
 #include "log.h"
+#include "monotonic.h"
 
 #define FIRST_BREATH_MS 1000  /* who dies younger, or before it is ready, failed at its start */
 #define A_WHILE_MS      10000 /* who lived so long starts with a clean record */
@@ -28,14 +28,6 @@
 
 static int (*const mains[])(struct role *role) = {
     [ROLE_WORKER] = worker_main, [ROLE_RUNNER] = runner_main, [ROLE_KEEPER] = keeper_main};
-
-int64_t crew_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct crew *crew_new(struct conf *conf, enum crew_phase phase)
 {
@@ -57,7 +49,7 @@ struct crew *crew_new(struct conf *conf, enum crew_phase phase)
     }
     crew->conf = conf;
     crew->phase = phase;
-    crew->deadline = crew_now() + READY_MS;
+    crew->deadline = monotonic_ms() + READY_MS;
     for (size_t i = 0; i < conf->n_listens; i++) {
         crew->listeners[i] = -1;
     }
@@ -169,7 +161,7 @@ static void fill(struct crew *crew, struct slot *slot, const struct crew_links *
 
     slot->ready = slot->ended = false;
     slot->stopped_at = 0;
-    slot->born = crew_now();
+    slot->born = monotonic_ms();
     heart_clear(heart);
     open_talk(slot, &talk);
     slot->pid = fork();
@@ -231,7 +223,7 @@ static int64_t longest_kill_after(const struct conf *conf)
 /* SIGQUIT, then SIGTERM, then SIGKILL: each one's time, and what follows. */
 static void tell(struct crew *crew, int number)
 {
-    int64_t now = crew_now();
+    int64_t now = monotonic_ms();
 
     crew->told = number;
     send_all(crew, number);
@@ -263,7 +255,7 @@ static void tell_harder(struct crew *crew)
 
 int64_t crew_tend(struct crew *crew, const struct crew_links *links)
 {
-    int64_t now = crew_now(), next = INT64_MAX;
+    int64_t now = monotonic_ms(), next = INT64_MAX;
 
     if (crew->phase == CREW_LEAVING) {
         if (now >= crew->deadline && crew_running(crew) > 0) {
@@ -315,7 +307,7 @@ bool crew_look(struct slot *slot, int *status)
     if (info.si_pid == 0) {
         slot->stopped_at = 0;
     } else if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED) {
-        slot->stopped_at = slot->stopped_at ? slot->stopped_at : crew_now();
+        slot->stopped_at = slot->stopped_at ? slot->stopped_at : monotonic_ms();
     } else {
         *status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
                                              : W_EXITCODE(0, info.si_status);
@@ -362,7 +354,7 @@ bool crew_died(struct crew *crew, pid_t pid, int status)
     if (!slot) {
         return false;
     }
-    int64_t now = crew_now(), lived = now - slot->born;
+    int64_t now = monotonic_ms(), lived = now - slot->born;
     bool at_start = !slot->ready || lived < FIRST_BREATH_MS;
     bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 

@@ -81,7 +81,4 @@ bool crew_is_ready(const struct crew *crew); /* every slot */
 bool crew_failed(const struct crew *crew);   /* a slot's process died or could not be made */
 size_t crew_running(const struct crew *crew);
 
-/* Milliseconds that only grow. */
-int64_t crew_now(void);
-
 #endif

@@ -2,20 +2,12 @@
 #include "config.h"
 
 #include "heart.h"
+#include "monotonic.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 static struct heart nobody;
 static struct heart *own = &nobody;
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct heart *hearts_new(size_t n)
 {
@@ -44,12 +36,12 @@ void heart_use(struct heart *heart)
 
 void heart_beat(void)
 {
-    atomic_store(&own->turn, now_ms());
+    atomic_store(&own->turn, monotonic_ms());
 }
 
 void heart_call_begins(void)
 {
-    atomic_store(&own->call, now_ms());
+    atomic_store(&own->call, monotonic_ms());
 }
 
 void heart_call_ends(void)

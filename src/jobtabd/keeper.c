@@ -28,6 +28,7 @@
 #include "jobtab.h"
 #include "log.h"
 #include "lookout.h"
+#include "monotonic.h"
 #include "role.h"
 #include "role_table.h"
 #include "talk.h"
@@ -162,7 +163,7 @@ static void answer_request(struct keeper *keeper)
 static int sweep(struct keeper *keeper)
 {
     struct jobtab_swept swept;
-    int64_t begun = watch_clock();
+    int64_t begun = monotonic_ms();
 
     remember_running(keeper, begun);
     lookout_call_begins(keeper->lookout);
@@ -174,7 +175,7 @@ static int sweep(struct keeper *keeper)
     }
     if (keeper->told[0] != '\0')
         tell_error(keeper, "");
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
     tell(keeper, &swept, now);
     tell_passed_over(keeper, swept.passed_over);
     answer_request(keeper);
@@ -192,14 +193,14 @@ static int sweep(struct keeper *keeper)
 static int turn(struct keeper *keeper)
 {
     enum lookout_next look = lookout_look(keeper->lookout);
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
 
     if (keeper->woken || look == LOOKOUT_SWEEP || now >= keeper->sweep_at) {
         keeper->woken = false;
         int pause = sweep(keeper);
         if (pause < 0)
             return -1;
-        now = watch_clock();
+        now = monotonic_ms();
         keeper->sweep_at = now + pause;
     }
     int left = keeper->sweep_at > now ? (int)(keeper->sweep_at - now) : 0;
@@ -221,7 +222,7 @@ static void sleep_for(struct keeper *keeper, int ms)
         log_error("reading the wake descriptor: %s", strerror(errno));
     keeper->woken = fds[0].revents || fds[1].revents || fds[3].revents || !keeper->pausing;
     if (fds[2].revents != 0)
-        keeper->busy_until = watch_clock() + 2 * BELL_GAP;
+        keeper->busy_until = monotonic_ms() + 2 * BELL_GAP;
     if (fds[2].revents != 0 && read(fds[2].fd, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("reading the bell: %s", strerror(errno));
     take_requests(keeper);

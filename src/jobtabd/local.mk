@@ -17,6 +17,7 @@ libdaemon_la_SOURCES = \
 	src/jobtabd/log.c src/jobtabd/log.h \
 	src/jobtabd/master.c src/jobtabd/master.h \
 	src/jobtabd/memory.c src/jobtabd/memory.h \
+	src/jobtabd/monotonic.h \
 	src/jobtabd/muster.c src/jobtabd/muster.h \
 	src/jobtabd/pidfile.c src/jobtabd/pidfile.h \
 	src/jobtabd/proc.c src/jobtabd/proc.h \

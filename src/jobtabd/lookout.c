@@ -15,6 +15,7 @@
 #include "heart.h"
 #include "jobtab.h"
 #include "log.h"
+#include "monotonic.h"
 #include "talk.h"
 #include "watch.h"
 
@@ -127,7 +128,7 @@ enum lookout_next lookout_look(struct lookout *lookout)
     if (!lookout->stall)
         return LOOKOUT_CALM;
     pthread_mutex_lock(&lookout->lock);
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
     if (jobtab_holders(lookout->table, holders, &n) != JOBTAB_OK) {
         log_error("looking who holds what: %s", jobtab_why());
         n = 0;

@@ -30,6 +30,7 @@
 #include "conf_rows.h"
 #include "crew.h"
 #include "log.h"
+#include "monotonic.h"
 #include "muster.h"
 #include "pidfile.h"
 #include "strays.h"
@@ -292,7 +293,7 @@ static void settle(void)
 
     if (coming && crew_is_ready(coming)) {
         take_over(coming);
-    } else if (coming && (crew_failed(coming) || crew_now() >= coming->deadline)) {
+    } else if (coming && (crew_failed(coming) || monotonic_ms() >= coming->deadline)) {
         give_up(coming);
     } else if (!coming && master.reload_wanted && !master.stopping) {
         reload();
@@ -313,7 +314,7 @@ static void settle(void)
 
 static int64_t tend_strays(void)
 {
-    int64_t now = crew_now();
+    int64_t now = monotonic_ms();
 
     if (now >= master.strays_at) {
         master.strays_at =
@@ -328,7 +329,7 @@ static void wait_for(int64_t next)
     struct pollfd polls[POLLS] = {{.fd = master.signals, .events = POLLIN},
                                   {.fd = master.ready, .events = POLLIN}};
     nfds_t n = 2;
-    int64_t now = crew_now();
+    int64_t now = monotonic_ms();
 
     for (const struct crew *crew = master.crews; crew; crew = crew->next) {
         for (size_t i = 0; i < crew->n_slots && n < POLLS; i++) {
@@ -420,7 +421,7 @@ static int begin(struct conf *conf)
     master.strays_at = INT64_MAX;
     if (master.last_run_id[0]) {
         log_warn("the last master did not end in order");
-        master.strays_at = crew_now();
+        master.strays_at = monotonic_ms();
         tend_strays(); /* now: a start that fails leaves nobody who knows of them */
     }
     return enlist(muster(conf, CREW_SERVING, NULL)) ? 0 : -1;
@@ -440,7 +441,7 @@ static void leave_stderr(void)
 static void last_strays(void)
 {
     struct pollfd polls = {.fd = master.signals, .events = POLLIN};
-    int64_t until = crew_now() + LAST_STRAYS_MS;
+    int64_t until = monotonic_ms() + LAST_STRAYS_MS;
 
     do {
         while (waitpid(-1, NULL, WNOHANG) > 0) {
@@ -450,7 +451,7 @@ static void last_strays(void)
         }
         poll(&polls, 1, 100);
         take_signals();
-    } while (crew_now() < until);
+    } while (monotonic_ms() < until);
     log_warn("job processes are left that do not die");
 }
 

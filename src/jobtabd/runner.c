@@ -29,6 +29,7 @@
 #include "heart.h"
 #include "jobtab.h"
 #include "log.h"
+#include "monotonic.h"
 #include "role.h"
 #include "role_table.h"
 #include "site.h"
@@ -151,7 +152,7 @@ static void start_one(struct runner *runner)
             continue;
         if (runner->stopping == ROLE_GO_ON) {
             if (!child_start(child))
-                runner->claim_at = watch_clock() + AFTER_ERROR;
+                runner->claim_at = monotonic_ms() + AFTER_ERROR;
             return;
         }
         child_stop(child, ENDING_SHUTDOWN, 0);
@@ -266,7 +267,7 @@ static void batch_done(struct watch *watch, uint32_t events)
     log_error("writing to the table: %s", why);
     if (error == JOBTAB_BROKEN)
         runner->broken = runner->no_table = true;
-    runner->write_at = watch_clock() + AFTER_ERROR;
+    runner->write_at = monotonic_ms() + AFTER_ERROR;
     runner->look_for_work = true;
 }
 
@@ -320,7 +321,7 @@ static void drop_gone(struct runner *runner)
 static int time_to_wait(const struct runner *runner)
 {
     bool may_write = desk_free(runner->site.desk);
-    int64_t next = runner->look_at, at = warm_next(runner->warm), now = watch_clock();
+    int64_t next = runner->look_at, at = warm_next(runner->warm), now = monotonic_ms();
 
     next = at < next ? at : next;
     if (runner->stopping != ROLE_GO_ON && runner->stop_by < next)
@@ -416,7 +417,7 @@ static int open_events(struct runner *runner)
 
 static void turn(struct runner *runner)
 {
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
 
     heart_beat();
     heed_stop(runner, now);

@@ -23,6 +23,7 @@
 #include "desk.h"
 #include "jobtab.h"
 #include "log.h"
+#include "monotonic.h"
 #include "proc.h"
 #include "spawn.h"
 #include "watch.h"
@@ -145,7 +146,7 @@ struct warm *warm_new(const struct site *site, const struct conf *conf)
         n += conf->kinds[i].children;
     warm->site = site;
     warm->children = calloc(n + 1, sizeof *warm->children);
-    warm->looked_at = watch_clock();
+    warm->looked_at = monotonic_ms();
     warm->devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (warm->children == NULL || warm->devnull < 0) {
         warm_free(warm);
@@ -236,7 +237,7 @@ void warm_look(struct warm *warm)
 /* SIGQUIT asks for an end after the current job, SIGTERM for one at once. */
 static void tell(struct warm_child *child, int signal, int64_t kill_after)
 {
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
 
     if (child->stage != UP)
         return;
@@ -300,7 +301,7 @@ static void works_on(struct warm_child *child, const struct jobtab_job *job)
     if (!known) {
         /* When it began is told by the wall clock, which may have been stepped since: not before
          * the last look, and not later than now. */
-        int64_t now = watch_clock(), longest = now - child->warm->looked_at;
+        int64_t now = monotonic_ms(), longest = now - child->warm->looked_at;
         int64_t lasted = jobtab_now() - job->started_at;
         lasted = lasted < 0 ? 0 : lasted > longest ? longest : lasted;
         child->job = job->id;
@@ -333,7 +334,7 @@ void warm_inspect(struct warm *warm)
 
     for (size_t i = 0; i < warm->n; i++)
         warm->children[i].seen = false;
-    int64_t looking_since = watch_clock();
+    int64_t looking_since = monotonic_ms();
     while (more) {
         size_t n = PAGE;
         if (jobtab_list(warm->site->table, &filter, jobs, &n, &filter.after, &more) != JOBTAB_OK) {
@@ -366,7 +367,7 @@ void warm_offer(struct warm *warm)
 
 void warm_swept(struct warm *warm)
 {
-    int64_t now = watch_clock();
+    int64_t now = monotonic_ms();
 
     for (size_t i = 0; i < warm->n; i++) {
         struct warm_child *child = &warm->children[i];

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS 64 /* told of in one turn; the rest has its turn in the next */
@@ -40,12 +39,4 @@ int watch_turn(int epoll, int timeout)
             watch->ready(watch, events[i].events);
     }
     return 0;
-}
-
-int64_t watch_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

@@ -20,7 +20,4 @@ void watch_close(int epoll, struct watch *watch);
  * error. */
 int watch_turn(int epoll, int timeout);
 
-/* Milliseconds of the monotonic clock: what deadlines of children are kept on. */
-int64_t watch_clock(void);
-
 #endif

@@ -15,6 +15,7 @@
 #include "crew.h"
 #include "heart.h"
 #include "log.h"
+#include "monotonic.h"
 #include "proc.h"
 #include "talk.h"
 
@@ -73,7 +74,7 @@ static void end_role(struct slot *slot, const char *text, int64_t lasted)
 
 int64_t watchdog_tend(struct crew *crew)
 {
-    const int64_t stall = crew->conf->stall_timeout, now = crew_now();
+    const int64_t stall = crew->conf->stall_timeout, now = monotonic_ms();
     int64_t next = now + LOOK_EVERY;
 
     if (stall == 0) {

@@ -24,6 +24,7 @@
 #include "http/server.h"
 #include "jobtab.h"
 #include "log.h"
+#include "monotonic.h"
 #include "opener.h"
 #include "role.h"
 #include "role_table.h"
@@ -55,10 +56,10 @@ static void stop(struct worker *worker, enum role_stop how)
     worker->stop = how;
     if (how == ROLE_QUIT) {
         server_drain(worker->server);
-        worker->deadline = server_now() + worker->role->conf->shutdown_timeout;
+        worker->deadline = monotonic_ms() + worker->role->conf->shutdown_timeout;
     } else {
         server_refuse(worker->server);
-        worker->deadline = server_now() + TERM_GRACE;
+        worker->deadline = monotonic_ms() + TERM_GRACE;
     }
 }
 
@@ -95,7 +96,7 @@ static bool stopped(const struct worker *worker)
 {
     if (worker->stop == ROLE_GO_ON)
         return false;
-    if (server_now() >= worker->deadline) {
+    if (monotonic_ms() >= worker->deadline) {
         if (worker->stop == ROLE_QUIT)
             log_warn("%zu connections are cut after shutdown_timeout",
                      server_connections(worker->server));
@@ -108,7 +109,7 @@ static bool stopped(const struct worker *worker)
 /* There is none for now: clients and the log, once, are told why. */
 static void excuse(struct worker *worker, const char *why)
 {
-    worker->try_at = server_now() + ROLE_TABLE_EVERY;
+    worker->try_at = monotonic_ms() + ROLE_TABLE_EVERY;
     server_excuse(worker->server, why);
     if (strcmp(worker->why, why) != 0)
         log_error("table: %s", why);
@@ -137,7 +138,7 @@ static bool take_table(struct worker *worker)
  * moment only. On trial there are others who serve them. False: as take_table. */
 static bool see_to_table(struct worker *worker, int *wait)
 {
-    int64_t now = server_now();
+    int64_t now = monotonic_ms();
 
     if (worker->opened && !take_table(worker))
         return false;
@@ -200,8 +201,8 @@ int worker_main(struct role *role)
     worker.wake = watch(&worker, role->wake, on_role);
     worker.lifeline = watch(&worker, role->lifeline, on_role);
     worker.over = watch(&worker, worker.opener.over, on_opened);
-    worker.try_at = server_now() + role->table_wait;
-    worker.accept_at = server_now() + (role->table_wait > 0 ? 0 : PATIENCE);
+    worker.try_at = monotonic_ms() + role->table_wait;
+    worker.accept_at = monotonic_ms() + (role->table_wait > 0 ? 0 : PATIENCE);
     server_excuse(worker.server, role->table_wait > 0 ? "the table failed, and is opened again"
                                                       : "the table is being opened");
     int code = run(&worker);

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access.h"
@@ -22,6 +21,7 @@
 #include "http.h"
 #include "log.h"
 #include "memory.h"
+#include "monotonic.h"
 #include "writer.h"
 
 #define BODY_ABOVE_LIMIT   (16u << 20)
@@ -77,14 +77,6 @@ struct server {
     char hostname[256];
 };
 
-int64_t server_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --------------------------------------------------------------------- accept */
 
 static void on_accept(h2o_socket_t *sock, const char *error);
@@ -133,7 +125,7 @@ static void begin(struct listener *listener, h2o_socket_t *sock)
 
 static void pause_accepting(struct server *server, int error)
 {
-    int64_t now = server_now();
+    int64_t now = monotonic_ms();
 
     if (now - server->paused_until > QUIET) /* once, not ten times a second */
         log_warn("accept: %s; pausing until there is room", strerror(error));
@@ -213,7 +205,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
  * being read or answered stands in the input until it is done with. HTTP/2 has GOAWAY. */
 static void shut_idle(struct server *server)
 {
-    bool patient = server_now() - server->drain_began < FIRST_REQUEST;
+    bool patient = monotonic_ms() - server->drain_began < FIRST_REQUEST;
 
     for (h2o_linklist_t *link = server->connections.next; link != &server->connections;
          link = link->next) {
@@ -231,7 +223,7 @@ void server_drain(struct server *server)
     if (server->drain_began != 0)
         return;
     accept_on(server, false);
-    server->drain_began = server_now();
+    server->drain_began = monotonic_ms();
     server->http.draining = true;
     for (size_t i = 0; i < server->n_listeners; i++)
         h2o_socket_close(server->listeners[i].sock); /* our copy: the master holds its own */
@@ -253,7 +245,7 @@ static void bound_input(struct server *server)
     const size_t bound = INPUTS_MAX * server->config.max_request_entity_size;
     struct connection *largest = NULL;
     size_t sum, most;
-    int64_t now = server_now();
+    int64_t now = monotonic_ms();
 
     if (now - server->input_looked < INPUT_LOOK)
         return;
@@ -301,7 +293,7 @@ int server_turn(struct server *server)
         writer_flush(server->http.writer);
     if (server->paused) {
         wait = PAUSE;
-        server->paused = server_now() < server->paused_until;
+        server->paused = monotonic_ms() < server->paused_until;
         if (!server->paused)
             accept_on(server, true);
     }

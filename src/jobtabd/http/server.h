@@ -33,9 +33,6 @@ void server_drain(struct server *server);
 /* Drain, and refuse changes. */
 void server_refuse(struct server *server);
 
-/* Milliseconds of the monotonic clock, which deadlines are kept on. */
-int64_t server_now(void);
-
 size_t server_connections(const struct server *server);
 /* Changes that wait for their commit. */
 size_t server_changes(const struct server *server);
