@@ -571,7 +571,7 @@ int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context);
  * the others. *faults is their number, *records what was looked at. JOBTAB_OK when it could be
  * read to its end, whatever was found. JOBTAB_DAMAGED when pages of its file are not sound: each is
  * told, and no record is looked at, since the store believes what a page says, and who reads a
- * damaged one with any other function here may die of a signal. Needs 8 bytes of memory a job.
+ * damaged one with any other function here may die of a signal. Needs 24 bytes of memory a job.
  * `fault` and `progress` may be NULL; progress is called now and then with the records done and
  * the records there are. On any other error *records and *faults are what came before it. */
 int jobtab_verify(struct jobtab *table, jobtab_fault_fn *fault,
