@@ -5,9 +5,9 @@
 #
 # Each target starts from its corpus in tests/fuzz/corpus, as many at once as there are processors. `short`
 # makes the executions that the table says, `long` a hundred times as many, or FUZZ_SECONDS (four
-# hours) a target. The control, a decoder known to be unsound, must be caught, or nothing that the others say
-# counts. A finding's input is kept in BUILDDIR/fuzz. The target `http` is fuzz_http.py, on the jobtabd
-# in BUILDDIR; without clang it is the only one.
+# hours) a target. The controls, a decoder known to be unsound and one that leaks, must be caught, or
+# nothing that the others say counts. A finding's input is kept in BUILDDIR/fuzz. The target `http` is
+# fuzz_http.py, on the jobtabd in BUILDDIR; without clang it is the only one.
 set -u
 
 # target | executions of the short form, in thousands | longest input | sources besides fuzz_TARGET.c, from src/ | libraries
@@ -29,6 +29,7 @@ head        | 100  | 4096 | jobtabd/http/guard.c jobtabd/http/etag.c jobtabd/htt
 units       | 100  | 64   | common/units.c |
 id          | 100  | 64   | lib/id.c lib/error.c lib/clock.c |
 control     | 100  | 256  | |
+control_leak | 100 | 256  | |
 END
 }
 
@@ -56,9 +57,10 @@ flags="-std=gnu11 -g -O2 -fno-omit-frame-pointer -D_GNU_SOURCE -DH2O_USE_LIBUV=0
     -Werror=implicit-function-declaration
     -I$builddir -I$srcdir/include -I$srcdir/src/common -I$srcdir/src/jobtabd -I$srcdir/src/lib
     -I$srcdir/src/jobtabd/http -I$srcdir/src/jobtab -I$srcdir/src/validate -I$srcdir/tests/fuzz"
-# No stacks of allocations, and a quarantine that fits the processor's cache and still holds what
-# many executions freed: a third faster. A finding is run once more with whole stacks.
-export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1:malloc_context_size=1:quarantine_size_mb=1
+# Hardly a stack of an allocation (of one frame, LSan would let the leak go), and a quarantine that
+# fits the processor's cache and still holds what many executions freed: a third faster. A finding is
+# run once more with whole stacks.
+export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1:malloc_context_size=2:quarantine_size_mb=1
 export UBSAN_OPTIONS=print_stacktrace=1
 
 build() { # target, sources, libraries
@@ -97,12 +99,17 @@ END
     build "$1" "$sources" "$libraries" || return
     run "$1" "$((thousands * 1000 * times))" "$(echo $longest)"
     code=$?
-    if [ "$1" = control ]; then # must be caught
-        if [ $code -ne 0 ] && grep -q 'ERROR: AddressSanitizer\|runtime error:' "$out/$1.out"; then
+    case $1 in
+    control) caught='ERROR: AddressSanitizer' ;;
+    control_leak) caught='ERROR: LeakSanitizer' ;;
+    *) caught= ;;
+    esac
+    if [ -n "$caught" ]; then # must be
+        if [ $code -ne 0 ] && grep -q "$caught" "$out/$1.out"; then
             echo "PASS: fuzz $1: caught, as it must be"
             rm -f "$out/$1"-*
         else
-            echo "FAIL: fuzz $1: an unsound decoder was not caught, see $out/$1.out"
+            echo "FAIL: fuzz $1: what is unsound in it was not caught, see $out/$1.out"
         fi
     elif [ $code -eq 0 ]; then
         echo "PASS: fuzz $1: $(executions "$1") executions"

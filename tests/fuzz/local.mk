@@ -4,7 +4,7 @@
 EXTRA_DIST += tests/fuzz/fuzz.sh tests/fuzz/body.dict tests/fuzz/cursor.dict tests/fuzz/fuzz.h tests/fuzz/corpus \
 	tests/fuzz/fuzz_body.c \
 	tests/fuzz/fuzz_conf.c \
-	tests/fuzz/fuzz_control.c \
+	tests/fuzz/fuzz_control.c tests/fuzz/fuzz_control_leak.c \
 	tests/fuzz/fuzz_csv.c tests/fuzz/fuzz_cursor.c \
 	tests/fuzz/fuzz_head.c \
 	tests/fuzz/fuzz_http.py \
