@@ -3,14 +3,15 @@
 #
 #   fuzz.sh SRCDIR BUILDDIR short|long [TARGET...]
 #
-# Each target starts from its corpus in tests/fuzz/corpus, as many at once as there are processors. `short`
-# makes the executions that the table says, `long` a hundred times as many, or FUZZ_SECONDS (four
-# hours) a target. The controls, a decoder known to be unsound and one that leaks, must be caught, or
+# Each target starts from its corpus in tests/fuzz/corpus, as many at once as there are processors.
+# `short` makes the executions that the table says, `long` a hundred times as many, or FUZZ_SECONDS
+# (four hours) a target. The controls, a decoder known to be unsound and one that leaks, must be caught, or
 # nothing that the others say counts. A finding's input is kept in BUILDDIR/fuzz. The target `http` is
 # fuzz_http.py, on the jobtabd in BUILDDIR; without clang it is the only one.
 set -u
 
-# target | executions of the short form, in thousands | longest input | sources besides fuzz_TARGET.c, from src/ | libraries
+# target | executions of the short form, in thousands | longest input
+#        | sources besides fuzz_TARGET.c, from src/ | libraries
 # The slow ones first, so that they do not end alone.
 targets() {
     cat <<'END'

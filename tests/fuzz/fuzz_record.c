@@ -78,8 +78,9 @@ static const struct {
     int (*decode)(struct slice bytes, union decoded *to);
     void (*encode)(const union decoded *from, struct image *image);
 } formats[] = {
-    {decode_record, encode_record}, {decode_hot, encode_hot},       {decode_totals, encode_totals},
-    {decode_count, encode_count},   {decode_policy, encode_policy}, {decode_settings, encode_settings},
+    {decode_record, encode_record},     {decode_hot, encode_hot},
+    {decode_totals, encode_totals},     {decode_count, encode_count},
+    {decode_policy, encode_policy},     {decode_settings, encode_settings},
 };
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
