@@ -63,7 +63,7 @@ const struct course courses[COURSES] = {
 
 bool step_counts(const struct step *step)
 {
-    return step->act != ACT_BACKUP && step->act != ACT_LATE && step->act != JOBTAB_DELETE;
+    return step->act != ACT_BACKUP && step->act != ACT_LATE;
 }
 
 size_t stage_log(const struct course *course, unsigned step, char text[STEPS_MAX * LOG_SIZE])

@@ -115,7 +115,7 @@ static void judge_player(struct trial *trial, int number)
             fault_note(&trial->stage->fault, "player %d, job %u: acknowledged and not there",
                        number, job);
         if (in_flight &&
-            (step_counts(step_at(entry, asked)) || step_at(entry, asked)->act == JOBTAB_DELETE)) {
+            step_counts(step_at(entry, asked))) {
             open++;
             applied += *found == asked;
         }

@@ -173,7 +173,8 @@ static void make_operations(struct move *move, unsigned number)
             move->earlier[i] = move->tokens[i];
             move->tokens[i] = ops[i].token;
         }
-        uint64_t version = step_counts(step) ? jobs[i].version : acked_version(entry);
+        bool has_version = step_counts(step) && step->act != JOBTAB_DELETE;
+        uint64_t version = has_version ? jobs[i].version : acked_version(entry);
         atomic_store(&entry->answered, answer_of(number, version));
     }
 }

@@ -50,7 +50,7 @@ struct course {
 #define COURSES_SHARED 3
 extern const struct course courses[COURSES];
 
-/* Whether it makes a change, which takes a version. (A deletion leaves nothing to have one.) */
+/* Whether it makes a change, which takes a version. (That of a deletion is nobody's to tell.) */
 bool step_counts(const struct step *step);
 
 /* ----------------------------------------------------------------------- stage */

@@ -31,6 +31,7 @@ struct reading {
     struct present now[JOBS_MAX], before[JOBS_MAX];
     uint32_t n_now, n_before;
     uint64_t sequence, last; /* of this commit, of the one before */
+    uint64_t removed;        /* by now, at the end of their retention and to make room */
     uint32_t commit;
 };
 
@@ -224,10 +225,20 @@ static uint64_t count_told(const struct reading *reading, uint64_t from, uint64_
     return n;
 }
 
-/* Of the versions of this commit no answer shows all: a sweep is in it. */
+/* Jobs that were there before this commit: each of their deletions took a version. */
+static uint64_t count_gone(const struct reading *reading)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < reading->n_before; i++)
+        n += find(reading->now, reading->n_now, &reading->before[i].id) == NULL;
+    return n;
+}
+
+/* Of the versions of this commit neither answers nor deletions show all: a sweep is in it. */
 static bool was_swept(const struct reading *reading)
 {
-    return count_told(reading, reading->last + 1, reading->sequence) <
+    return count_told(reading, reading->last + 1, reading->sequence) + count_gone(reading) <
            reading->sequence - reading->last;
 }
 
@@ -307,6 +318,7 @@ static void look_at_commit(struct reading *reading, struct place *place, const c
             rc = jobtab_stat(table, &stat, NULL, 0);
         if (!rc && !faults) {
             reading->sequence = stat.version;
+            reading->removed = stat.expired + stat.evicted;
             rc = story_digest(table, &commit->digest, look_at, reading);
         }
         jobtab_close(table);
@@ -351,15 +363,18 @@ static void look_at_commits(struct reading *reading, const char *dir)
     free(bytes);
 }
 
-/* A version that no answer shows is a sweep's. Some of those were read, and are told of so. */
+/* A version that no answer shows is a sweep's, or a deletion's: by hand, or as the table counts
+ * them. Some of a sweep's were read, and are told of so. */
 static void count_versions(const struct reading *reading)
 {
     uint64_t told = count_told(reading, 1, reading->sequence);
+    uint64_t deleted = reading->n_deletions + reading->removed;
 
-    if (reading->sequence - told > reading->story->log->swept)
-        log_fault(reading->story->log, "of %llu changes %llu were told and %u swept",
+    if (reading->sequence - told > reading->story->log->swept + deleted)
+        log_fault(reading->story->log,
+                  "of %llu changes %llu were told, %u swept and %llu deletions",
                   (unsigned long long)reading->sequence, (unsigned long long)told,
-                  reading->story->log->swept);
+                  reading->story->log->swept, (unsigned long long)deleted);
 }
 
 /* --------------------------------------------------------------------------- needs */
