@@ -563,8 +563,8 @@ typedef void jobtab_fault_fn(const char *fault, void *context);
 
 /* For who saves what can be read of a damaged table. From here on no read by this handle believes
  * what a page of the file says: what stands on a damaged one is missed, all else is found, and nobody
- * dies of it. `fault` is told of each such page once, when it is met. Reads are some times slower,
- * and nothing can be changed: JOBTAB_FORBIDDEN. */
+ * dies of it. `fault` is told of each such page once, when it is met. It reads every page first; when
+ * one is damaged, reads are some times slower. Nothing can be changed: JOBTAB_FORBIDDEN. */
 int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context);
 
 /* Read the whole table in one snapshot and hold every page, record, index, chunk and total against

@@ -42,6 +42,7 @@ struct store {
     struct store_txn *_Atomic pool[STORE_POOL]; /* NULL: nothing there */
     atomic_bool broken;
     struct careful *careful; /* NULL: LMDB is believed */
+    bool only_reads;         /* whoever is careful changes nothing */
     bool synced;   /* what stood in the file when it was opened is on disk */
     uint64_t room; /* of the writer: bytes from the file's beginning that have their blocks */
 };

@@ -783,6 +783,31 @@ static void after_a_failed_commit_the_handle_acknowledges_nothing(void **state)
     assert_sound(f);
 }
 
+static void tell_nothing(const char *fault, void *context)
+{
+    (void)context;
+    fail_msg("a sound table: %s", fault);
+}
+
+static void a_careful_reader_of_a_sound_table_reads_all_and_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct jobtab_submit submit = {.kind = "k"};
+    struct jobtab_filter filter = {0};
+    struct jobtab_job job, jobs[4];
+    struct jobtab_id cursor;
+    size_t n = 4;
+    bool more;
+
+    for (int i = 0; i < 3; i++)
+        assert_ok(jobtab_submit(f->table, &submit, &job));
+    assert_ok(jobtab_careful(f->table, tell_nothing, NULL));
+    assert_int_equal(jobtab_submit(f->table, &submit, NULL), JOBTAB_FORBIDDEN);
+    assert_ok(jobtab_list(f->table, &filter, jobs, &n, &cursor, &more));
+    assert_int_equal(n, 3);
+    assert_memory_equal(&jobs[0].id, &job.id, sizeof job.id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -800,6 +825,7 @@ int main(void)
         WITH_TABLE(lists_go_newest_first_by_page_and_filter),
         WITH_TABLE(a_page_looks_at_a_bounded_number_of_records),
         WITH_TABLE(stat_counts_by_state_and_kind),
+        WITH_TABLE(a_careful_reader_of_a_sound_table_reads_all_and_changes_nothing),
         cmocka_unit_test(the_json_of_a_job_is_that_of_the_interface),
         WITH_TABLE(a_backup_opens_as_a_table_of_its_own),
         WITH_TABLE(a_commit_wakes_who_waits_for_a_change),
