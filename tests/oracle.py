@@ -70,9 +70,15 @@ def load(folder):
     events = []
     for name in sorted(os.listdir(folder)):
         with open(os.path.join(folder, name)) as file:
-            # Who looks while a client writes may see the first part of its newest line.
-            events += answered(parse(line) for line in file if line.endswith("\n"))
+            events += answered(map(parse, whole_lines(file)))
     return events
+
+
+def whole_lines(file):
+    """Who looks while a client writes may see the first part of its newest line; to go on from there would
+    give the rest of it as a line of its own."""
+    text = file.read()
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
 def parse(line):

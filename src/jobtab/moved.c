@@ -289,16 +289,34 @@ static char *quoted(const char *text, size_t size)
     return json;
 }
 
+static const char space[] = " \t\r\n";
+
+static bool is_space(char c)
+{
+    return c != '\0' && strchr(space, c) != NULL;
+}
+
+/* Without the space around it, which a document may have and a value in one has not. */
+static struct value bare(struct value value)
+{
+    for (; value.size > 0 && is_space(*value.bytes); value.size--)
+        value.bytes++;
+    while (value.size > 0 && is_space(value.bytes[value.size - 1]))
+        value.size--;
+    return value;
+}
+
 /* A value as JSON: as it came, or its text as JSON if it is some (`any`, or an object or array),
  * else as a string. NULL: no text. */
 static char *json_of(const struct value *value, bool any, size_t *size)
 {
     char *json = NULL;
-    bool nested = value->size > 0 && (*value->bytes == '{' || *value->bytes == '[');
+    struct value inner = value->type == VALUE_TEXT ? bare(*value) : *value;
+    bool nested = inner.size > 0 && (*inner.bytes == '{' || *inner.bytes == '[');
 
     if (value->type == VALUE_JSON || (value->type == VALUE_TEXT && (any || nested) &&
-                                      is_json(value->bytes, value->size))) {
-        keep(&json, size, value->bytes, value->size);
+                                      is_json(inner.bytes, inner.size))) {
+        keep(&json, size, inner.bytes, inner.size);
     } else {
         json = quoted(value->bytes, value->size);
         *size = json != NULL ? strlen(json) : 0;
@@ -311,8 +329,6 @@ static bool no_text(const struct making *making, const char *name)
     snprintf(making->why, MOVED_WHY, "%.60s: its bytes are no text", name);
     return false;
 }
-
-static const char space[] = " \t\r\n";
 
 /* Of a sound object, without its last brace, how much there is: 1 when it is empty. 0: it is no
  * object. */

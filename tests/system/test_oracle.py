@@ -1,8 +1,10 @@
 """The oracle of the acceptance tests: each rule fires on the fault that it is for."""
 
+import io
+
 import pytest
 
-from oracle import Event, check
+from oracle import Event, check, whole_lines
 
 A = "01935b7e-0000-7000-8000-00000000000a"
 B = "01935b7e-0000-7000-8000-00000000000b"
@@ -134,3 +136,23 @@ def test_a_retry_that_was_not_found_may_have_been_done_before_the_deletion():
     ]
     assert not [fault for fault in check(sound() + told, killed=True) if fault.startswith("moves")]
     assert [fault for fault in check(sound() + told[:1] + told[2:], killed=True) if fault.startswith("moves")]
+
+
+class Growing(io.RawIOBase):
+    """A file to which somebody appends whenever its end has been met."""
+
+    def __init__(self, *parts):
+        self.parts = [part for text in parts for part in (text.encode(), b"")]
+
+    def readable(self):
+        return True
+
+    def readinto(self, room):
+        part = self.parts.pop(0) if self.parts else b""
+        room[: len(part)] = part
+        return len(part)
+
+
+def test_a_line_that_is_being_written_is_not_there_yet():
+    file = io.TextIOWrapper(io.BufferedReader(Growing("one\ntw", "o\n")))
+    assert whole_lines(file) == ["one"]

@@ -188,6 +188,18 @@ static void columns_are_taken_by_their_type(void **state)
     assert_int_equal(job.job.result_format, JOBTAB_BYTES);
     moved_free(&job);
     row_clear(&row);
+    row_add(&row, "params", VALUE_TEXT, " \n{\"a\": 1}\t", 11); /* space around a document is none of it */
+    row_add(&row, "wide", VALUE_TEXT, " [1] ", 5);
+    assert_true(moved_make(&job, &none, "k", &row, why));
+    assert_string_equal(job.params, "{\"a\": 1,\"wide\":[1]}");
+    moved_free(&job);
+    row_clear(&row);
+    row_add(&row, "params", VALUE_TEXT, "  7 ", 4);
+    assert_true(moved_make(&job, &none, "k", &row, why));
+    assert_string_equal(job.params, "7");
+    assert_int_equal(job.params_size, 1);
+    moved_free(&job);
+    row_clear(&row);
     row_add(&row, "message", VALUE_TEXT, "\xff", 1);
     assert_false(moved_make(&job, &none, "k", &row, why));
     assert_non_null(strstr(why, "message"));
