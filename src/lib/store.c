@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECKS 3 /* of all pages, when those who commit are faster */
+#define CHECKS 2 /* of all pages, when those who commit are faster */
 
 const char *const store_names[STORE_DBS] = {
     [STORE_JOBS] = "jobs",       [STORE_PAYLOAD] = "payload", [STORE_PENDING] = "pending",

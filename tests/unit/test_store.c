@@ -824,6 +824,95 @@ static void cursors_go_both_ways_from_anywhere(void **state)
     assert_ok(store_commit(txn));
 }
 
+/* ------------------------------------------------------------------------ with care */
+
+static void put_letters(struct home *home, const char *letters)
+{
+    for (const char *k = letters; *k; k++)
+        put_one(home, (char[]){*k, '\0'});
+}
+
+/* A page that cannot be read makes it one. */
+static void read_with_care(struct home *home)
+{
+    fail_at("pread", 0, EIO);
+    assert_ok(store_be_careful(home->store, count_fault, NULL));
+    assert_failed();
+}
+
+static void whoever_is_careful_goes_both_ways_from_anywhere(void **state)
+{
+    struct home *home = *state;
+    struct slice key, value;
+
+    put_letters(home, "bdf");
+    read_with_care(home);
+    struct store_txn *txn = begin_read(home);
+    assert_true(store_get(txn, STORE_JOBS, text("d"), &value));
+    assert_memory_equal(value.data, "value", 5);
+    assert_false(store_get(txn, STORE_JOBS, text("c"), &value));
+    struct store_cursor *at = store_cursor(txn, STORE_JOBS);
+    assert_true(store_seek(at, text("c"), &key, &value));
+    assert_int_equal(*(const char *)key.data, 'd');
+    assert_true(store_next(at, &key, &value));
+    assert_int_equal(*(const char *)key.data, 'f');
+    assert_false(store_next(at, &key, &value));
+    assert_true(store_seek_below(at, text("f"), &key, &value));
+    assert_int_equal(*(const char *)key.data, 'd');
+    assert_true(store_previous(at, &key, &value));
+    assert_int_equal(*(const char *)key.data, 'b');
+    assert_false(store_previous(at, &key, &value));
+    assert_true(store_seek(at, nothing, &key, &value));
+    assert_int_equal(*(const char *)key.data, 'b');
+    assert_true(store_seek_below(at, nothing, &key, &value));
+    assert_int_equal(*(const char *)key.data, 'f');
+    store_cursor_end(at);
+    assert_ok(store_error(txn));
+    store_end(txn);
+    assert_int_equal(store_write(home->store, &txn), JOBTAB_FORBIDDEN);
+}
+
+static void whoever_is_careful_takes_another_snapshot_when_commits_pass_by(void **state)
+{
+    struct home *home = *state;
+
+    put_letters(home, "bdf");
+    fail_at("mdb_txn_id", 0, 2);
+    then_fail_at("mdb_txn_id", 0, 2); /* never seen whole: so it is read with care */
+    assert_ok(store_be_careful(home->store, count_fault, NULL));
+    assert_failed();
+    fail_at("mdb_txn_id", 0, 2);
+    assert_true(has(home, "d"));
+    assert_failed();
+}
+
+static void care_that_has_no_memory_says_so(void **state)
+{
+    struct home *home = *state;
+    struct store_txn *txn;
+    struct slice value;
+
+    put_letters(home, "bdf");
+    fail_at("pread", 0, EIO);
+    then_fail_at("calloc", 0, 0);
+    assert_int_equal(store_be_careful(home->store, count_fault, NULL), JOBTAB_SYSTEM);
+    assert_failed();
+    store_end(begin_read(home)); /* one for the pool */
+    fail_at("mdb_txn_renew", 0, EINVAL); /* no snapshot to look at is no reason to believe */
+    assert_ok(store_be_careful(home->store, count_fault, NULL));
+    assert_failed();
+    store_end(begin_read(home));
+    fail_at("calloc", 0, 0);
+    assert_int_equal(store_read(home->store, &txn), JOBTAB_SYSTEM);
+    assert_failed();
+    txn = begin_read(home);
+    fail_at("malloc", 0, 0);
+    assert_false(store_get(txn, STORE_JOBS, text("d"), &value));
+    assert_failed();
+    assert_int_equal(store_error(txn), JOBTAB_SYSTEM);
+    store_end(txn);
+}
+
 static void a_copy_that_fails_says_so(void **state)
 {
     struct home *home = *state;
@@ -937,6 +1026,9 @@ int main(void)
         TEST(nothing_put_means_nothing_committed),
         TEST(an_error_sticks_to_its_transaction),
         TEST(cursors_go_both_ways_from_anywhere),
+        TEST(whoever_is_careful_goes_both_ways_from_anywhere),
+        TEST(whoever_is_careful_takes_another_snapshot_when_commits_pass_by),
+        TEST(care_that_has_no_memory_says_so),
         TEST(a_copy_that_fails_says_so),
         TEST(dead_readers_that_cannot_be_cleared_are_none),
         TEST(a_copy_in_a_child_is_closed_without_harm),
