@@ -74,13 +74,17 @@ static void read_list(struct loading *loading, const struct conf_section *sectio
         return;
     }
     *field = calloc(section->n_values + 1, sizeof **field);
-    for (size_t i = 0; i < section->n_values && *field; i++) {
-        if (section->values[i].row == row && ((*field)[n] = strdup(section->values[i].text))) {
-            n++;
+    bool whole = *field;
+    for (size_t i = 0; i < section->n_values && whole; i++) {
+        if (section->values[i].row == row) {
+            (*field)[n] = strdup(section->values[i].text);
+            whole = (*field)[n++];
         }
     }
-    if (n == 0) {
+    if (!whole) { /* a command without one of its arguments would be another */
         fault(loading, first->line, "%s: %s", row->name, strerror(ENOMEM));
+        conf_row_free(row, base);
+        *field = NULL;
     }
 }
 

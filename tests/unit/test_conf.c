@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,6 +48,28 @@ static struct conf *load_bytes(const char *text, size_t size)
 static struct conf *load(const char *text)
 {
     return load_bytes(text, strlen(text));
+}
+
+/* The linker puts these in front of the real ones (--wrap, see local.mk). */
+static int refuse_after = -1; /* so many allocations; -1: never */
+
+static bool refused(void)
+{
+    return refuse_after >= 0 && refuse_after-- == 0;
+}
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    return refused() ? NULL : __real_strdup(text);
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return refused() ? NULL : __real_calloc(n, size);
 }
 
 #define KIND "kind \"k\" { command = {\"/bin/true\"} }\n"
@@ -391,6 +414,28 @@ static int read_here(void **state)
     return 0;
 }
 
+static void without_memory_nothing_is_loaded_in_part(void **state)
+{
+    int loaded = 0;
+
+    (void)state;
+    for (int after = 0; after < 200; after++) {
+        refuse_after = after;
+        struct conf *conf = load("kind \"k\" { command = {\"/bin/sh\", \"-c\", \"true\"} }\n");
+        refuse_after = -1;
+        assert_true((conf == NULL) == (faults[0] != '\0'));
+        if (!conf)
+            continue;
+        loaded++;
+        assert_string_equal(conf->kinds[0].command[0], "/bin/sh");
+        assert_string_equal(conf->kinds[0].command[1], "-c");
+        assert_string_equal(conf->kinds[0].command[2], "true");
+        assert_null(conf->kinds[0].command[3]);
+        conf_free(conf);
+    }
+    assert_in_range(loaded, 1, 199);
+}
+
 static int read_apart(void **state)
 {
     (void)state;
@@ -413,6 +458,8 @@ int main(void)
         BOTH(what_is_no_text_file_is_refused),
         BOTH(what_is_printed_loads_and_prints_the_same),
         BOTH(a_program_is_looked_for_beside_the_daemon_first),
+        /* libConfuse ends a process that has no memory for its defaults: that is what apart is for. */
+        cmocka_unit_test_setup(without_memory_nothing_is_loaded_in_part, read_apart),
     };
     return cmocka_run_group_tests_name("conf", tests, set_up, tear_down);
 }
