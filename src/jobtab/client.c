@@ -14,6 +14,13 @@ enum {
 };
 static const size_t answer_max = 256 * 1024 * 1024;
 
+/* An option that there was no memory for is not set: another method would be asked for, or another host. */
+#define SET(curl, option, value)                                                                  \
+    do {                                                                                          \
+        if (curl_easy_setopt(curl, option, value) == CURLE_OUT_OF_MEMORY)                         \
+            need(NULL);                                                                           \
+    } while (0)
+
 static size_t take_body(char *bytes, size_t one, size_t n, void *context)
 {
     struct client_answer *answer = context;
@@ -63,16 +70,15 @@ bool client_ask(struct client *client, const char *method, const char *path, con
     headers = add_header(headers, body != NULL ? "Content-Type: application/json" : NULL);
     headers = add_header(headers, header);
 
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    SET(curl, CURLOPT_URL, url);
+    SET(curl, CURLOPT_HTTPGET, 1L);
     if (strcmp(method, "POST") == 0) {
-        curl_easy_setopt(curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body != NULL ? body : "");
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t)(body != NULL ? strlen(body) : 0));
+        SET(curl, CURLOPT_POST, 1L);
+        SET(curl, CURLOPT_POSTFIELDS, body != NULL ? body : "");
+        SET(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(body != NULL ? strlen(body) : 0));
     }
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    SET(curl, CURLOPT_CUSTOMREQUEST, method);
+    SET(curl, CURLOPT_HTTPHEADER, headers);
     code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &client->answer.status);
     if (code != CURLE_OK && client->error[0] == '\0')
@@ -91,7 +97,7 @@ static void set_no_proxy(CURL *curl)
     if (asprintf(&hosts, "localhost,127.0.0.1,::1%s%s", more != NULL ? "," : "",
                  more != NULL ? more : "") < 0)
         hosts = need(NULL);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, hosts);
+    SET(curl, CURLOPT_NOPROXY, hosts);
     free(hosts);
 }
 
@@ -107,20 +113,20 @@ bool client_open(struct client *client, const char *url)
     client->base = need(strdup(socket != NULL ? "http://localhost" : url));
     for (size_t n = strlen(client->base); client->base[n - 1] == '/'; n--)
         client->base[n - 1] = '\0';
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    SET(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
     if (getenv("CURL_CA_BUNDLE") != NULL)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, getenv("CURL_CA_BUNDLE"));
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->error);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &client->answer);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &client->answer);
+        SET(curl, CURLOPT_CAINFO, getenv("CURL_CA_BUNDLE"));
+    SET(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(curl, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
+    SET(curl, CURLOPT_NOSIGNAL, 1L);
+    SET(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT);
+    SET(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    SET(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_TIMEOUT);
+    SET(curl, CURLOPT_ERRORBUFFER, client->error);
+    SET(curl, CURLOPT_WRITEFUNCTION, take_body);
+    SET(curl, CURLOPT_WRITEDATA, &client->answer);
+    SET(curl, CURLOPT_HEADERFUNCTION, take_header);
+    SET(curl, CURLOPT_HEADERDATA, &client->answer);
     set_no_proxy(curl);
     return true;
 }

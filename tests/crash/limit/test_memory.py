@@ -370,16 +370,21 @@ def test_a_master_without_memory_goes_on_as_it_was(nomem, daemon, seed):
     print(f"# {reached} points of {most}")
 
 
-def submitted_in_the_end(d):
-    """A worker's first request may be its last allocation: a client asks again."""
+def worked_off_in_the_end(d):
+    """A job, submitted and done. A worker's first request may be its last allocation: a client asks again."""
 
-    def ask():
+    def ask(method, path, *body):
         client = d.client(timeout=5)
         with contextlib.suppress(OSError, http.client.HTTPException):
-            answer = client.post("/run", {"kind": "echo"})
-            return answer.json()["job_id"] if answer.status == 202 else None
+            answer = getattr(client, method)(path, *body)
+            return answer.json() if answer.status in (200, 202) else None
 
-    return wait_until(ask, 10, "a submit is taken")
+    def done():
+        job = ask("get", f"/status/{submitted['job_id']}")
+        return job if job and job["done"] else None
+
+    submitted = wait_until(lambda: ask("post", "/run", {"kind": "echo"}), 10, "a submit is taken")
+    return wait_until(done, 10, "it is done")
 
 
 @pytest.mark.parametrize("comm", ["jobtabd-worker", "jobtabd-runner", "jobtabd-keeper"])
@@ -394,7 +399,7 @@ def test_a_role_that_had_no_memory_at_its_start_is_started_again(nomem, daemon, 
             continue  # then there is none, until there is memory
         d.kill_tree()
         start(d, nomem, at, comm)
-        job = d.wait_job(submitted_in_the_end(d), bound=10)
+        job = worked_off_in_the_end(d)
         assert job["status"] == "completed", f"allocation {at} at {nomem.where}: {job}"
         reached += nomem.failed > 0
     print(f"# {reached} points of {most}")
