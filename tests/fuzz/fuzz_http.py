@@ -273,6 +273,14 @@ def storm(chance, master, port, seconds, cases, last):
     return sent
 
 
+def has_table(pid):
+    """A worker has its descriptors once it has opened the table, which it does beside its loop."""
+    with contextlib.suppress(OSError):
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith("/data.mdb")
+                   for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
+
+
 @contextlib.contextmanager
 def daemon(build, folder):
     with socket.socket() as free:
@@ -292,7 +300,8 @@ def daemon(build, folder):
     try:
         wait_for("jobtabd is not ready", ready)
         # Ready means one worker is; the pids are those of all.
-        wait_for("there are not two workers and a keeper", lambda: len(children(master.pid)) == 3)
+        wait_for("there are not two workers and a keeper with the table",
+                 lambda: [has_table(pid) for pid in children(master.pid)] == [True] * 3)
         yield master.pid, port
     finally:
         master.terminate()
