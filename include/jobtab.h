@@ -433,8 +433,8 @@ enum jobtab_part { JOBTAB_PARAMS = 1, JOBTAB_RESULT, JOBTAB_LOGTEXT };
 int jobtab_read(struct jobtab *table, const struct jobtab_id *id, enum jobtab_part part,
                 uint64_t *offset, size_t max, char **bytes, size_t *size);
 
-/* The job, its params and its result as one snapshot has them. Free both with free(). NULL for what is
- * not wanted: it is not read. */
+/* The job, its params and its result as one snapshot has them. Free both with free(). NULL for what
+ * is not wanted: it is not read. */
 int jobtab_get_whole(struct jobtab *table, const struct jobtab_id *id, struct jobtab_job *job,
                      char **params, char **result);
 
@@ -493,8 +493,8 @@ int jobtab_stat(struct jobtab *table, struct jobtab_stat *stat, struct jobtab_ki
 /* -------------------------------------------------------------- wait and keep */
 
 /* Wait until the table has changed since version *seen, at most `timeout` ms (-1: for ever), then
- * set *seen to the newest version. A job's deletion is a change. JOBTAB_TIMEOUT leaves it. Start with
- * the version of the last read job, or 0. A signal does not end the wait. */
+ * set *seen to the newest version. A job's deletion is a change. JOBTAB_TIMEOUT leaves it. Start
+ * with the version of the last read job, or 0. A signal does not end the wait. */
 int jobtab_wait(struct jobtab *table, uint64_t *seen, int64_t timeout);
 
 /* Wait until a job of `kind` can be claimed, at most `timeout` ms (-1: for ever). As many waiters
@@ -562,9 +562,10 @@ int jobtab_backup(struct jobtab *table, const char *dir);
 typedef void jobtab_fault_fn(const char *fault, void *context);
 
 /* For who saves what can be read of a damaged table. From here on no read by this handle believes
- * what a page of the file says: what stands on a damaged one is missed, all else is found, and nobody
- * dies of it. `fault` is told of each such page once, when it is met. It reads every page first; when
- * one is damaged, reads are some times slower. Nothing can be changed: JOBTAB_FORBIDDEN. */
+ * what a page of the file says: what stands on a damaged one is missed, all else is found, and
+ * nobody dies of it. `fault` is told of each such page once, when it is met. It reads every page
+ * first; when one is damaged, reads are some times slower. Nothing can be changed:
+ * JOBTAB_FORBIDDEN. */
 int jobtab_careful(struct jobtab *table, jobtab_fault_fn *fault, void *context);
 
 /* Read the whole table in one snapshot and hold every page, record, index, chunk and total against

@@ -14,7 +14,8 @@ enum {
 };
 static const size_t answer_max = 256 * 1024 * 1024;
 
-/* An option that there was no memory for is not set: another method would be asked for, or another host. */
+/* An option that there was no memory for is not set: another method would be asked for, or another
+ * host. */
 #define SET(curl, option, value)                                                                  \
     do {                                                                                          \
         if (curl_easy_setopt(curl, option, value) == CURLE_OUT_OF_MEMORY)                         \

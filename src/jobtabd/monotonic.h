@@ -1,4 +1,5 @@
-/* monotonic.h - the clock that deadlines are kept on: it only grows, whatever becomes of the date. */
+/* monotonic.h - the clock that deadlines are kept on: it only grows, whatever becomes of the
+ * date. */
 #ifndef MONOTONIC_H
 #define MONOTONIC_H
 

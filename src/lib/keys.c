@@ -125,3 +125,8 @@ bool key_begins(struct slice key, const struct key *prefix)
 {
     return key.size >= prefix->size && memcmp(key.data, prefix->bytes, prefix->size) == 0;
 }
+
+bool key_is(struct slice key, struct key wanted)
+{
+    return key.size == wanted.size && key_begins(key, &wanted);
+}

@@ -36,5 +36,6 @@ uint64_t key_version_of(struct slice key);
 struct key key_meta(const char *what, const char *kind);
 
 bool key_begins(struct slice key, const struct key *prefix);
+bool key_is(struct slice key, struct key wanted);
 
 #endif

@@ -12,10 +12,9 @@
 bool pending_owns(const struct record *record, struct slice key)
 {
     const struct jobtab_job *job = &record->job;
-    struct key own = key_pending(job->kind, job->priority, record->queued);
 
-    return job->state == JOBTAB_PENDING && key.size == own.size &&
-           memcmp(key.data, own.bytes, own.size) == 0;
+    return job->state == JOBTAB_PENDING &&
+           key_is(key, key_pending(job->kind, job->priority, record->queued));
 }
 
 /* What keeps the job of an entry from being claimed, or JOBTAB_OK. `id` is all zero where the entry
@@ -72,7 +71,7 @@ bool pending_first(struct store_txn *txn, const struct key *prefix, struct recor
             break;
     }
     store_cursor_end(cursor);
-    if (!rc)
+    if (!store_error(txn))
         fail_clear(); /* of what was passed over */
     return rc == JOBTAB_OK;
 }

@@ -90,8 +90,8 @@ bool store_previous(struct store_cursor *cursor, struct slice *key, struct slice
 /* Delete the entry that the cursor stands on, and go to the next. */
 bool store_delete_next(struct store_cursor *cursor, struct slice *key, struct slice *value);
 
-/* From here on readers believe no page, unless all are sound now: entries of damaged ones are missed, all
- * others found. `fault` is told of each such page once. Nothing can be written then. */
+/* From here on readers believe no page, unless all are sound now: entries of damaged ones are
+ * missed, all others found. `fault` is told of each such page once. Nothing can be written then. */
 typedef void store_fault_fn(const char *fault, void *context);
 int store_be_careful(struct store *store, store_fault_fn *fault, void *context);
 

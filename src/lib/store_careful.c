@@ -129,9 +129,7 @@ static void note_told(struct careful *careful, size_t page)
 
 static int compare(struct slice a, struct slice b)
 {
-    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
+    return pages_order(a.data, a.size, b.data, b.size);
 }
 
 static struct slice key_of(const struct entry *entry)

@@ -23,6 +23,13 @@ bool pages_damaged(struct pages *pages, size_t page, const char *format, ...)
     return false;
 }
 
+int pages_order(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+    return order ? order : (a_size > b_size) - (a_size < b_size);
+}
+
 /* ---------------------------------------------------------------- pages of the file */
 
 bool pages_bytes(struct pages *pages, size_t page, void *to, size_t size)

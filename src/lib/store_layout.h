@@ -89,6 +89,9 @@ struct pages {
 bool pages_damaged(struct pages *pages, size_t page, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* In the order of keys, which are bytes: below 0, 0, above. */
+int pages_order(const void *a, size_t a_size, const void *b, size_t b_size);
+
 /* There can be `n` pages from `page` on. */
 bool pages_within(struct pages *pages, size_t page, size_t n);
 /* Bytes of the file, from a page's begin. False at the end of the file, and on an error, which

@@ -62,8 +62,7 @@ static int compare(const struct tree *tree, const uint8_t *key, size_t size)
         memcpy(&b, last->bytes, sizeof b);
         return (a > b) - (a < b);
     }
-    int order = memcmp(key, last->bytes, size < last->size ? size : last->size);
-    return order ? order : (size > last->size) - (size < last->size);
+    return pages_order(key, size, last->bytes, last->size);
 }
 
 static bool in_order(struct tree *tree, const uint8_t *key, size_t size, bool lowest)

@@ -156,8 +156,6 @@ static int find_passed_over(struct search *search)
 
     while (!passed[0] && pending_next_queue(search->txn, &queue))
         pending_first(search->txn, &queue, NULL, passed);
-    if (!store_error(search->txn))
-        fail_clear(); /* of what is damaged */
     return store_error(search->txn);
 }
 

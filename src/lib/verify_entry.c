@@ -19,11 +19,6 @@ static bool job_of(struct check *check, const char *name, const struct jobtab_id
     return rc == JOBTAB_OK;
 }
 
-static bool same_key(struct slice key, struct key wanted)
-{
-    return key.size == wanted.size && memcmp(key.data, wanted.bytes, key.size) == 0;
-}
-
 static void check_pending(struct check *check, struct slice key, struct slice value)
 {
     struct jobtab_id id;
@@ -50,7 +45,7 @@ static void check_instant(struct check *check, const char *name, struct slice ke
         verify_fault(check, &id, "its entry in `%s` has a value", name);
     if (job_of(check, name, &id, &r) &&
         (!(states & JOBTAB_STATE_BIT(r.job.state)) ||
-         !same_key(key, key_instant(expires ? r.job.expires_at : r.job.run_at, &id))))
+         !key_is(key, key_instant(expires ? r.job.expires_at : r.job.run_at, &id))))
         verify_fault(check, &id, "`%s` has an entry that is not its own", name);
 }
 

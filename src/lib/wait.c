@@ -36,8 +36,6 @@ static int claimable_now(struct jobtab *table, const char *kind, bool *claimable
     *claimable = pending_first(txn, &prefix, NULL, NULL);
     rc = store_error(txn);
     store_end(txn);
-    if (!rc)
-        fail_clear(); /* of what is damaged */
     return rc;
 }
 

@@ -69,8 +69,8 @@ void http_readyz(struct http_call *call);
 char *answer_memory(h2o_req_t *req, size_t size);
 /* Memory of malloc() becomes the request's, and is freed with it. */
 void answer_take(h2o_req_t *req, char *memory);
-/* To be asked before a body is made that may be large. False while too much is on its way to clients
- * that do not read it: then the request has been answered with 503. */
+/* To be asked before a body is made that may be large. False while too much is on its way to
+ * clients that do not read it: then the request has been answered with 503. */
 bool answer_room(struct http_call *call, size_t size);
 /* A header of the answer. The value is copied. */
 void answer_header(h2o_req_t *req, const h2o_token_t *name, const char *format, ...)

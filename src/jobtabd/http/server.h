@@ -16,8 +16,8 @@ struct server;
  * freed: a worker leaves with its process. It accepts nobody yet. */
 struct server *server_open(h2o_loop_t *loop, const struct conf *conf, const int *listeners,
                            SSL_CTX *const *tls);
-/* Take connections, from now until it drains. All requests for the table are answered with 503 until
- * there is one. A second call does nothing. */
+/* Take connections, from now until it drains. All requests for the table are answered with 503
+ * until there is one. A second call does nothing. */
 void server_accept(struct server *server);
 /* Serve this table. -1 when there is no thread for it; it has been logged. */
 int server_serve(struct server *server, struct jobtab *table);
