@@ -34,12 +34,17 @@ static void *apply(void *argument)
     return NULL;
 }
 
-static void await_arrivals(struct fixture *f, uint32_t arrivals)
+static bool arrived(struct fixture *f, uint32_t arrivals)
 {
     for (int64_t end = clock_boot() + slowed(5000); clock_boot() < end; poll(NULL, 0, 1))
         if ((int32_t)(atomic_load(&queue_in(f)->arrivals) - arrivals) >= 0)
-            return;
-    fail_msg("nobody came");
+            return true;
+    return false;
+}
+
+static void await_arrivals(struct fixture *f, uint32_t arrivals)
+{
+    assert_true(arrived(f, arrivals));
 }
 
 /* Start the caller and wait until it is queued. Somebody has the lead. */
@@ -267,9 +272,9 @@ static void a_request_that_spoils_the_transaction_spoils_no_sweep(void **state)
 
 /* ---------------------------------------------------------- leaders that die */
 
-/* What a leader does for so many callers, and dies: before its commit, or between that and the
- * answers. */
-static int lead_and_die(struct fixture *f, size_t callers, bool commit)
+/* What a leader does for those who have come when there are so many arrivals, and dies: before its
+ * commit, or between that and the answers. */
+static int lead_and_die(struct fixture *f, uint32_t arrivals, bool commit)
 {
     struct jobtab *table;
     struct slot *slots[QUEUE_SLOTS];
@@ -281,10 +286,7 @@ static int lead_and_die(struct fixture *f, size_t callers, bool commit)
         return 1;
     struct queue *queue = &table->shared->queue;
     queue_lead(queue, &table->self);
-    uint32_t before = atomic_load(&queue->arrivals);
-    while (atomic_load(&queue->arrivals) - before < callers)
-        poll(NULL, 0, 1);
-    if (edit_begin(table, &edit))
+    if (!arrived(f, arrivals) || edit_begin(table, &edit))
         return 2;
     size_t n = queue_collect(queue, slots);
     for (size_t i = 0; i < n; i++) {
@@ -307,10 +309,14 @@ static int lead_and_die(struct fixture *f, size_t callers, bool commit)
 /* A process that leads, for those who come now. */
 static pid_t start_to_lead_and_die(struct fixture *f, size_t callers, bool commit)
 {
+    /* Its own, and theirs. Counted here: they begin as soon as it leads, and may be there before it
+     * looks. */
+    uint32_t arrivals = atomic_load(&queue_in(f)->arrivals) + 1 + (uint32_t)callers;
+
     queue_in(f)->alone = 2; /* who leads then does nothing for others, but answers what is done */
     pid_t pid = fork();
     if (pid == 0)
-        _exit(lead_and_die(f, callers, commit));
+        _exit(lead_and_die(f, arrivals, commit));
     for (int64_t end = clock_boot() + slowed(5000); clock_boot() < end; poll(NULL, 0, 1))
         if (turn_holder(&queue_in(f)->turn) == pid)
             break;
