@@ -30,10 +30,12 @@
 #include "text.h"
 #include "watch.h"
 
-#define WRITE_EVERY  250 /* ms between two commits for the reports and the log of one job */
-#define DRAIN_FOR    250 /* ms in which the pipes must end once the group is dead */
+#define WRITE_EVERY  250   /* ms between two commits for the reports and the log of one job */
+#define DRAIN_FOR    250   /* ms in which the pipes must end once the group is dead */
 #define LOG_PATIENCE 10000 /* ms that a job's end waits for room for its log */
-#define OOM_FRESH    1000 /* ms for which the count of the kernel's memory kills is good enough */
+#define ROOM_EVERY   100   /* ms between two looks whether there is memory for a result by now */
+#define ROOM_FOR     10000 /* ms without any in which it must come */
+#define OOM_FRESH    1000  /* ms for which the count of the kernel's memory kills is good enough */
 
 enum stage { CLAIMED, RUNNING, DRAINING, ENDING, GONE };
 
@@ -57,6 +59,7 @@ struct child {
     int64_t timeout;              /* ms, 0 is none */
     int64_t deadline;             /* monotonic, INT64_MAX is none */
     int64_t kill_at, drain_until; /* monotonic */
+    int64_t room_at, room_until;  /* while its result waits for memory, else 0 */
     enum ending_cause cause;
     bool killed; /* by us, with SIGKILL */
     int status;  /* siginfo's si_status and si_code */
@@ -199,7 +202,8 @@ bool child_start(struct child *child)
         char why[JOBTAB_MESSAGE_MAX];
         child->pid = 0;
         snprintf(why, sizeof why, "%s: %s", child->kind->program, strerror(error));
-        fed = strcmp(step, "exec") == 0 || !is_want(error); /* a program may want too much for ever */
+        fed =
+            strcmp(step, "exec") == 0 || !is_want(error); /* a program may want too much for ever */
         if (fed)
             fail_start(child, step, why);
         else
@@ -329,8 +333,38 @@ void child_check(struct child *child)
 
 /* ------------------------------------------------------------------ the clock */
 
+/* Whether what it still writes can become a result. */
+static bool may_succeed(const struct child *child)
+{
+    return child->cause == ENDING_OWN &&
+           (child->stage == RUNNING || (child->status_code == CLD_EXITED && child->status == 0));
+}
+
+/* There was no memory for its result. That is no fault of the job's, and seldom lasts. */
+static void await_room(struct child *child, int64_t now)
+{
+    if (child->room_until == 0) {
+        child->room_at = now + ROOM_EVERY;
+        child->room_until = now + ROOM_FOR;
+        log_write(LOG_LEVEL_WARN, child->name, "no memory for its result for now");
+    }
+    if (now < child->room_at && may_succeed(child))
+        return;
+    child->room_at = now + ROOM_EVERY;
+    relay_resume(&child->relay, now >= child->room_until || !may_succeed(child));
+    if (child->relay.starved)
+        return;
+    child->room_until = 0;
+    if (child->stage == DRAINING) {
+        relay_drain(&child->relay);
+        child->drain_until = now + DRAIN_FOR;
+    }
+}
+
 void child_tick(struct child *child, int64_t now)
 {
+    if (child->relay.starved)
+        await_room(child, now);
     if (child->stage == RUNNING) {
         if (child->relay.result_over)
             child_stop(child, ENDING_OVERFLOW, child->kind->kill_after);
@@ -341,9 +375,11 @@ void child_tick(struct child *child, int64_t now)
         if (child->cause != ENDING_OWN && now >= child->kill_at)
             child_kill(child);
     }
-    if (child->stage == DRAINING && !relay_ended(&child->relay) && now >= child->drain_until)
+    if (child->stage != DRAINING || child->relay.starved)
+        return;
+    if (!relay_ended(&child->relay) && now >= child->drain_until)
         relay_drain(&child->relay); /* somebody outside the group holds them open: enough */
-    if (child->stage == DRAINING && (relay_ended(&child->relay) || now >= child->drain_until)) {
+    if (!child->relay.starved && (relay_ended(&child->relay) || now >= child->drain_until)) {
         relay_shut(&child->relay);
         child->stage = ENDING;
     }
@@ -361,13 +397,15 @@ int64_t child_next(const struct child *child, bool may_write)
     if (child->stage == CLAIMED)
         return 0;
     if (child->stage == DRAINING)
-        return child->drain_until;
+        return child->relay.starved ? child->room_at : child->drain_until;
     if (child->stage != RUNNING)
         return INT64_MAX;
     if (child->cause == ENDING_OWN)
         next = child->deadline;
     else if (!child->killed)
         next = child->kill_at;
+    if (child->relay.starved && child->room_at < next)
+        next = child->room_at;
     if (may_write && has_news(child) && child->cause != ENDING_LOST && child->write_at < next)
         next = child->write_at;
     return next;

@@ -10,7 +10,7 @@ enum ending_cause {
     ENDING_CANCEL,   /* somebody cancelled the job */
     ENDING_TIMEOUT,  /* it ran longer than it may */
     ENDING_OVERFLOW, /* its result is over the limit */
-    ENDING_NO_ROOM,  /* the runner had no memory for its result */
+    ENDING_NO_ROOM,  /* the runner had no memory for its result, for long */
     ENDING_SHUTDOWN, /* the runner has to go */
     ENDING_STARVED,  /* not told, never started: the runner lacked memory or descriptors */
     ENDING_LOST,     /* the job is another's by now, or over */

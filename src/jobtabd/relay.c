@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -33,23 +34,6 @@ static char *make_room(struct relay_buffer *buffer, size_t more)
         buffer->room = room;
     }
     return buffer->data + buffer->size;
-}
-
-static void keep_result(struct relay *relay, const char *bytes, size_t size)
-{
-    if (relay->result_over || relay->no_room)
-        return;
-    if (relay->result.size + size > relay->result_max) {
-        relay->result_over = true;
-        return;
-    }
-    char *end = make_room(&relay->result, size);
-    if (end == NULL) {
-        relay->no_room = true;
-        return;
-    }
-    memcpy(end, bytes, size);
-    relay->result.size += size;
 }
 
 /* The newest log_max bytes stay: the table would keep no more of them either. */
@@ -136,16 +120,60 @@ static void take_report(const struct report *report, const char *line, size_t si
 
 /* -------------------------------------------------------------------- pipes */
 
+/* Where the next piece of the result goes, and how much of it at most: to its end, so that what is
+ * read has its place already; or to `waste`. NULL while there is no memory. */
+static char *result_room(struct relay *relay, char *waste, size_t *size)
+{
+    size_t left =
+        relay->result_max + 1 - relay->result.size; /* one too many shows that it is over */
+    int waiting;
+
+    if (relay->result_over || relay->no_room)
+        return waste;
+    if (ioctl(relay->out.fd, FIONREAD, &waiting) < 0 || waiting == 0) { /* its end, most likely */
+        *size = 1;
+        return make_room(&relay->result, 1);
+    }
+    if ((size_t)waiting < *size)
+        *size = (size_t)waiting;
+    if (left < *size)
+        *size = left;
+    return make_room(&relay->result, *size + 1); /* for the end, too, when it is read */
+}
+
+static void keep_result(struct relay *relay, size_t size)
+{
+    if (relay->result_over || relay->no_room)
+        return;
+    if (relay->result.size + size > relay->result_max)
+        relay->result_over = true;
+    else
+        relay->result.size += size;
+}
+
+/* What the child wrote stays where it is, and the child waits once its pipe is full. */
+static bool starve(struct relay *relay)
+{
+    if (!relay->starved)
+        watch_pause(relay->epoll, &relay->out);
+    relay->starved = true;
+    return false;
+}
+
 /* One bounded read. False when there is nothing more for now; the pipe may have ended. */
 static bool read_once(struct relay *relay, struct watch *watch)
 {
-    static char bytes[READ_MAX]; /* of the one thread that relays */
+    static char piece[READ_MAX]; /* of the one thread that relays */
+    char *bytes = piece;
+    size_t size = sizeof piece;
     ssize_t n;
 
     if (watch->fd < 0)
         return false;
+    if (watch == &relay->out && (bytes = result_room(relay, piece, &size)) == NULL)
+        return starve(relay);
     do
-        n = read(watch->fd, bytes, sizeof bytes);
+        n = read(watch->fd, bytes, size);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return false;
@@ -154,7 +182,7 @@ static bool read_once(struct relay *relay, struct watch *watch)
         return false;
     }
     if (watch == &relay->out) {
-        keep_result(relay, bytes, (size_t)n);
+        keep_result(relay, (size_t)n);
     } else if (watch == &relay->err) {
         keep_log(relay, bytes, (size_t)n);
         keep_last_line(relay, bytes, (size_t)n);
@@ -252,6 +280,17 @@ int relay_open(struct relay *relay, int epoll, char *params, size_t params_size,
     relay_close(relay);
     errno = error;
     return -1;
+}
+
+void relay_resume(struct relay *relay, bool give_up)
+{
+    relay->no_room = relay->no_room || give_up;
+    /* Waited for again before it is read: what comes then is told. A drain may have seen its end.
+     */
+    if (relay->out.fd >= 0 && watch_add(relay->epoll, &relay->out, EPOLLIN) < 0)
+        return;
+    relay->starved = false;
+    read_once(relay, &relay->out);
 }
 
 void relay_drain(struct relay *relay)

@@ -1,7 +1,8 @@
 /* relay.h - the four pipes of one job child: parameters in; result, log and reports out.
  *
  * Reads are bounded a turn and what is kept is bounded, however much a child writes and
- * whether anyone takes it: newest report, newest log_max bytes of log, result_max of result.
+ * whether anyone takes it: newest report, newest log_max bytes of log, result_max of result. A
+ * result for which there is no memory stays in its pipe.
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -26,7 +27,8 @@ struct relay {
     struct relay_buffer result;
     size_t result_max;
     bool result_over; /* more than result_max came; the rest is thrown away */
-    bool no_room;     /* there was no memory for it; the same */
+    bool starved;     /* more came than there is memory for: it waits in the pipe */
+    bool no_room;     /* it was waited for long enough; the rest is thrown away, too */
 
     struct relay_buffer log; /* not yet taken */
     size_t log_max;
@@ -44,6 +46,9 @@ struct relay {
  * `params` becomes the relay's to free, also on error. -1 with errno: nothing remains. */
 int relay_open(struct relay *relay, int epoll, char *params, size_t params_size, size_t result_max,
                size_t log_max, int theirs[4]);
+
+/* For one that is starved: try again; or `give_up`, and throw away what waits. */
+void relay_resume(struct relay *relay, bool give_up);
 
 /* Read what is there now, a bounded amount of it. For after the child's end. */
 void relay_drain(struct relay *relay);

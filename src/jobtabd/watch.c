@@ -16,12 +16,18 @@ int watch_add(int epoll, struct watch *watch, uint32_t events)
     return epoll_ctl(epoll, EPOLL_CTL_ADD, watch->fd, &event);
 }
 
+/* Out of the set: one that is in it is told of the other end's close whatever it waits for. */
+void watch_pause(int epoll, struct watch *watch)
+{
+    epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+}
+
 void watch_close(int epoll, struct watch *watch)
 {
     if (watch->fd < 0)
         return;
     /* A close alone is not enough: a copy in a child would keep the registration. */
-    epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch_pause(epoll, watch);
     close(watch->fd);
     watch->fd = -1;
 }

@@ -13,6 +13,8 @@ struct watch {
 /* Wait for `events` on watch->fd, level-triggered. -1 with errno. The watch must stay where it is
  * until the end of the loop turn in which it is closed. */
 int watch_add(int epoll, struct watch *watch, uint32_t events);
+/* Wait for nothing, until watch_add. The descriptor stays open. */
+void watch_pause(int epoll, struct watch *watch);
 /* Stop waiting and close the descriptor. Fine on one that is closed. */
 void watch_close(int epoll, struct watch *watch);
 

@@ -10,7 +10,9 @@ import http.client
 import itertools
 import json
 import random
+import resource
 import subprocess
+from pathlib import Path
 from signal import SIGHUP, SIGKILL
 
 import pytest
@@ -304,6 +306,52 @@ def test_a_runner_without_memory_costs_no_job_its_attempt(nomem, daemon, seed):
             start(d, nomem)
     assert reached and d.jobtab("verify").returncode == 0
     print(f"# {reached} points of {most}, {deaths} runners died")
+
+
+SAYS_BIG = sh("head -c 12582912 /dev/zero | tr '\\0' x")
+
+
+def limit_data(pid, more):
+    """Private memory of the process: what it has now, and so many bytes more. None: as much as it wants."""
+    if more is None:
+        resource.prlimit(pid, resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+        return
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[5])
+    limit = pages * resource.getpagesize() + more
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def big(daemon):
+    """A daemon whose runner has no memory for a job's result; its runner and the job."""
+    d = daemon(
+        kinds={"big": {**SAYS_BIG, "max_attempts": 1}},
+        table={"result_max": "16m", "map_size": "256m"},
+    )
+    runner = d.pids("runner")[0]
+    limit_data(runner, 4 << 20)
+    job = d.submit("big")["job_id"]
+    wait_until(lambda: "no memory for its result for now" in d.log(), what="the lack of memory")
+    return d, runner, job
+
+
+def test_a_result_waits_in_its_pipe_for_the_runners_memory(big):
+    d, runner, job = big
+    assert d.job(job)["status"] == "running"
+    limit_data(runner, None)
+    ended = d.wait_job(job)
+    assert ended["status"] == "completed" and ended["attempt"] == 1, ended
+    assert ended["result"] == "x" * (12 << 20)
+    assert d.pids("runner") == [runner]
+
+
+def test_a_result_that_no_memory_comes_for_ends_its_job_with_the_reason(big):
+    d, runner, job = big
+    ended = d.wait_job(job, bound=20)
+    assert (ended["status"], ended["reason"]) == ("failed", "oom"), ended
+    assert ended["error"] == "the runner had no memory for its result"
+    limit_data(runner, None)
+    assert d.wait_job(d.submit("big")["job_id"])["status"] == "completed"
 
 
 def wait_until_or_not(condition, bound):
