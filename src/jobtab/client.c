@@ -4,6 +4,7 @@
 #include "client.h"
 #include "need.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -80,7 +81,11 @@ bool client_ask(struct client *client, const char *method, const char *path, con
     }
     SET(curl, CURLOPT_CUSTOMREQUEST, method);
     SET(curl, CURLOPT_HTTPHEADER, headers);
+    errno = 0;
     code = curl_easy_perform(curl);
+    /* It has other words for some of them: a host that it cannot resolve. */
+    if (code == CURLE_OUT_OF_MEMORY || (code != CURLE_OK && errno == ENOMEM))
+        need(NULL);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &client->answer.status);
     if (code != CURLE_OK && client->error[0] == '\0')
         snprintf(client->error, sizeof client->error, "%s", curl_easy_strerror(code));
