@@ -3,6 +3,10 @@
 
 #include <ftw.h>
 
+/* s in which a test must end, under valgrind on a busy machine, too. SIGALRM ends the program if it
+ * does not, and its log tells which test was the last that did. */
+#define BOUND 240
+
 int fixture_directory(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -10,6 +14,7 @@ int fixture_directory(void **state)
 
     if (!f)
         return -1;
+    alarm(BOUND);
     snprintf(f->dir, sizeof f->dir, "%.30s/jobtab-unit-XXXXXX", tmp ? tmp : "/tmp");
     *state = f;
     return mkdtemp(f->dir) ? 0 : -1;
@@ -45,6 +50,7 @@ int fixture_close(void **state)
     jobtab_close(f->table);
     int rc = nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(f);
+    alarm(0);
     return rc;
 }
 

@@ -260,7 +260,7 @@ static int close_inherited(void *context)
 {
     struct fixture *f = context;
 
-    alarm(5); /* what it must not wait for has no end */
+    alarm((unsigned)slowed(5)); /* what it must not wait for has no end */
     jobtab_close(f->table);
     kill(getpid(), SIGKILL); /* what the other thread had in memory is no leak of the child's */
     return 0;
