@@ -158,11 +158,23 @@ def _bytes_of(pid, what):
         return b""
 
 
-def _cwd(pid):
+def _link(pid, what):
     try:
-        return os.readlink(f"/proc/{pid}/cwd")
+        return os.readlink(f"/proc/{pid}/{what}")
     except OSError:
         return ""
+
+
+def _environment_of(pid):
+    """While it goes from one program to the next (exec), a process has none to show."""
+    for _ in range(1000):
+        environment = _bytes_of(pid, "environ")
+        begin, end = _bytes_of(pid, "stat").rpartition(b")")[2].split()[47:49] or (b"0", b"0")
+        has_none = begin == end and begin != b"0"
+        if environment or has_none or not _link(pid, "exe"):  # without a program: the kernel's, or gone
+            break
+        time.sleep(0.001)
+    return environment
 
 
 def descendants(pid, table=None):
@@ -458,10 +470,10 @@ class Daemon:
             if process.sid in self.sids:
                 found.add(pid)
                 continue
-            cwd = _cwd(pid)
+            cwd = _link(pid, "cwd")
             if cwd == str(self.dir) or cwd.startswith(f"{self.dir}/"):
                 found.add(pid)
-            elif mark + b"/" in _bytes_of(pid, "environ"):
+            elif mark + b"/" in _environment_of(pid):
                 found.add(pid)
         return found
 
