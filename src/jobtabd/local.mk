@@ -80,7 +80,8 @@ jobtabd_SOURCES += \
 # the runner and the keeper
 jobtabd_SOURCES += \
 	src/jobtabd/bell_thread.c src/jobtabd/bell_thread.h \
-	src/jobtabd/child.c src/jobtabd/child.h \
+	src/jobtabd/child.c src/jobtabd/child.h src/jobtabd/child_own.h \
+	src/jobtabd/child_start.c src/jobtabd/child_write.c \
 	src/jobtabd/child_env.c src/jobtabd/child_env.h \
 	src/jobtabd/child_log.c src/jobtabd/child_log.h \
 	src/jobtabd/desk.c src/jobtabd/desk.h \

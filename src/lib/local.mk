@@ -22,7 +22,7 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
 	src/lib/bell.c src/lib/bell.h src/lib/turn.c src/lib/turn.h \
 	src/lib/store.c src/lib/store.h src/lib/store_lmdb.h \
-	src/lib/store_open.c src/lib/store_keep.c \
+	src/lib/store_entry.c src/lib/store_open.c src/lib/store_keep.c \
 	src/lib/store_pages.c src/lib/store_pages.h src/lib/store_layout.c src/lib/store_layout.h \
 	src/lib/store_careful.c src/lib/store_careful.h \
 	src/lib/error.c src/lib/error.h src/lib/sync.c src/lib/sync.h

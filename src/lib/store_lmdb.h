@@ -1,7 +1,7 @@
 /* store_lmdb.h - what the files of the store share: how it stands on LMDB. For no others.
  *
- * store_open.c makes, opens and closes it; store.c has transactions and what is read and written in
- * them; store_keep.c keeps it: room, readers, syncs, copies, what a failed commit has left.
+ * store_open.c makes, opens and closes it; store.c has transactions; store_entry.c what is read and
+ * written in them; store_keep.c keeps it: room, readers, syncs, copies, what a failed commit has left.
  */
 #ifndef STORE_LMDB_H
 #define STORE_LMDB_H
