@@ -169,8 +169,9 @@ def _environment_of(pid):
     """While it goes from one program to the next (exec), a process has none to show."""
     for _ in range(1000):
         environment = _bytes_of(pid, "environ")
-        begin, end = _bytes_of(pid, "stat").rpartition(b")")[2].split()[47:49] or (b"0", b"0")
-        has_none = begin == end and begin != b"0"
+        facts = _bytes_of(pid, "stat").rpartition(b")")[2].split() or [b"0"] * 50
+        code, begin, end = facts[23], facts[47], facts[48]  # where they are; that of the code is set last
+        has_none = code != b"0" and begin == end
         if environment or has_none or not _link(pid, "exe"):  # without a program: the kernel's, or gone
             break
         time.sleep(0.001)

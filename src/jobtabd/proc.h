@@ -17,8 +17,12 @@ struct process {
 /* False when there is none. */
 bool proc_read(pid_t pid, struct process *process);
 
-/* A whole file of /proc/PID, to be freed, NUL-terminated beyond *size; NULL when it is gone. */
-char *proc_file(pid_t pid, const char *name, size_t *size);
+enum proc_answer { PROC_NO, PROC_YES, PROC_NOT_NOW };
+
+/* Whether the process was given this variable of the environment, "NAME=value". PROC_NOT_NOW: it
+ * goes from one program to the next (exec) and has none to show; ask again. PROC_NO, too, when it
+ * may not be looked into. */
+enum proc_answer proc_was_given(pid_t pid, const char *variable);
 
 /* Whether the process has the file at `path` open. False, too, when it may not be looked into. */
 bool proc_has_open(pid_t pid, const char *path);

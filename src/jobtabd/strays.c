@@ -18,8 +18,6 @@
 #include "proc.h"
 #include "role.h"
 
-#define OWNER "JOBTAB_OWNER="
-
 /* Those who were our children before there were roles. */
 static pid_t *bystanders;
 static size_t n_bystanders;
@@ -90,8 +88,8 @@ static unsigned kill_child(const struct process *process, const void *context)
     const struct search *search = context;
     struct process leader;
 
-    if (process->parent != getpid() || process->state == 'Z' ||
-        search->is_role(process->pid) || is_bystander(process->pid)) {
+    if (process->parent != getpid() || process->state == 'Z' || search->is_role(process->pid) ||
+        is_bystander(process->pid)) {
         return 0;
     }
     /* One whose parent ended, in the group of a job that goes on, belongs to that job. */
@@ -113,19 +111,6 @@ unsigned strays_kill(bool (*is_role)(pid_t pid))
     return each_process(kill_child, &search);
 }
 
-static bool carries(pid_t pid, const char *run_id)
-{
-    size_t size, head = strlen(OWNER);
-    char *environment = proc_file(pid, "environ", &size);
-    bool found = false;
-
-    for (const char *p = environment; p && p < environment + size && !found; p += strlen(p) + 1) {
-        found = strncmp(p, OWNER, head) == 0 && strcmp(p + head, run_id) == 0;
-    }
-    free(environment);
-    return found;
-}
-
 static bool is_of_jobtabd(const struct process *process)
 {
     return strncmp(process->name, ROLE_COMMAND, strlen(ROLE_COMMAND)) == 0;
@@ -133,7 +118,7 @@ static bool is_of_jobtabd(const struct process *process)
 
 static unsigned kill_carrier(const struct process *process, const void *context)
 {
-    const char *run_id = context;
+    const char *owner = context;
     struct process parent;
 
     /* The pidfd first: what is read after it is about the process that it names. */
@@ -141,21 +126,25 @@ static unsigned kill_carrier(const struct process *process, const void *context)
     if (pidfd < 0) {
         return 0;
     }
-    bool found = process->pid != getpid() && carries(process->pid, run_id);
-    if (found) {
+    enum proc_answer found =
+        process->pid == getpid() ? PROC_NO : proc_was_given(process->pid, owner);
+    if (found == PROC_YES) {
         /* A runner that outlived its master stops its children and hands their jobs back. */
-        bool looked_after = proc_read(process->parent, &parent) && is_of_jobtabd(&parent) &&
-                            parent.pid != getpid();
+        bool looked_after =
+            proc_read(process->parent, &parent) && is_of_jobtabd(&parent) && parent.pid != getpid();
         if (!looked_after && pidfd_send_signal(pidfd, SIGKILL, NULL, 0) == 0) {
             log_notice("killed process %d (%s), left behind by an earlier master",
                        (int)process->pid, process->name);
         }
     }
     close(pidfd);
-    return found;
+    return found != PROC_NO;
 }
 
 unsigned strays_kill_run(const char *run_id)
 {
-    return each_process(kill_carrier, run_id);
+    char owner[128];
+
+    snprintf(owner, sizeof owner, "JOBTAB_OWNER=%s", run_id);
+    return each_process(kill_carrier, owner);
 }

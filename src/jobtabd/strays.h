@@ -15,7 +15,7 @@ unsigned strays_kill(bool (*is_role)(pid_t pid));
 
 /* Send SIGKILL to the job processes of a dead master, known by its run id in their environment.
  * Those that a runner of it still looks after are left to that one. Returns how many of either
- * were found: 0 means that none is left. */
+ * were found, or could not be told yet: 0 means that none is left. */
 unsigned strays_kill_run(const char *run_id);
 
 #endif

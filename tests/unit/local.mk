@@ -105,10 +105,12 @@ tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
 tests_unit_test_conf_CFLAGS = $(JOBTAB_CFLAGS) $(OPENSSL_CFLAGS)
 tests_unit_test_conf_LDADD = libdaemon.la libjobtab.la $(OPENSSL_LIBS) -lcmocka
 tests_unit_test_conf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=strdup -Wl,--wrap=calloc
-check_PROGRAMS += tests/unit/test_conf_table tests/unit/test_log tests/unit/test_pidfile
+check_PROGRAMS += tests/unit/test_conf_table tests/unit/test_log tests/unit/test_pidfile \
+	tests/unit/test_proc
 tests_unit_test_conf_table_LDADD = libdaemon.la libjobtab.la -lcmocka
 tests_unit_test_log_LDADD = libdaemon.la libjobtab.la -lcmocka
 tests_unit_test_pidfile_LDADD = libdaemon.la libjobtab.la -lcmocka
+tests_unit_test_proc_LDADD = libdaemon.la libjobtab.la -lcmocka
 
 # src/jobtab
 check_PROGRAMS += tests/unit/test_show
