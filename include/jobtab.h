@@ -148,7 +148,7 @@ enum jobtab_reason {
     JOBTAB_BY_EXIT,       /* the child ended with a code other than 0 */
     JOBTAB_BY_SIGNAL,     /* the child was killed by a signal */
     JOBTAB_BY_TIMEOUT,    /* it ran longer than its kind allows */
-    JOBTAB_BY_OOM,        /* the kernel killed it for memory */
+    JOBTAB_BY_OOM,        /* the kernel killed it for memory, or there was none for its result */
     JOBTAB_BY_SPAWN,      /* the child could not be started */
     JOBTAB_BY_OWNER_LOST, /* the process that had it died, or its lease lapsed */
     JOBTAB_BY_EXPIRED,    /* it waited longer than it may */
