@@ -124,8 +124,7 @@ static void take_report(const struct report *report, const char *line, size_t si
  * read has its place already; or to `waste`. NULL while there is no memory. */
 static char *result_room(struct relay *relay, char *waste, size_t *size)
 {
-    size_t left =
-        relay->result_max + 1 - relay->result.size; /* one too many shows that it is over */
+    size_t left = relay->result_max + 1 - relay->result.size; /* with one byte too many */
     int waiting;
 
     if (relay->result_over || relay->no_room)
