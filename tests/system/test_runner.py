@@ -353,7 +353,8 @@ def test_a_killed_runner_leaves_no_orphan(daemon, private):
     job = d.wait_job(job_id, bound=5)
     assert (job["status"], job["reason"]) == ("failed", "owner_lost")
     wait_until(lambda: not any(alive(pid) for pid in family), 5, "nobody of its job remains")
-    assert f"job {job_id}: owner_lost: taken from pid {runner}: now failed (1 of 1 crashes)" in d.log()
+    told = f"job {job_id}: owner_lost: taken from pid {runner}: now failed (1 of 1 crashes)"
+    wait_until(lambda: told in d.log(), 5, "the keeper told of it")
 
 
 # ---------------------------------------------------------------- others hold the table up
