@@ -636,3 +636,19 @@ def test_the_next_master_kills_what_a_killed_one_left_and_nothing_else(fake):
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_the_next_master_kills_what_goes_from_one_program_to_the_next(fake):
+    """In the middle of an exec a process has no environment to show: it is looked at again."""
+    d = fake()
+    again = 'exec /bin/sh -c "$0" "$0"'
+    for _ in range(8):
+        owner = {"JOBTAB_OWNER": (d.dir / "jobtabd.pid.run").read_text()}
+        left = subprocess.Popen(["sh", "-c", again, again], env=owner, cwd="/", start_new_session=True)
+        try:
+            d.kill_tree()
+            begin(d)
+            assert left.wait(seconds(5)) == -SIGKILL
+        finally:
+            left.kill()
+            left.wait()
