@@ -31,7 +31,7 @@
 #include "tls.h"
 
 #define TERM_GRACE 1000 /* ms */
-#define PATIENCE   500  /* ms that clients wait for the table at first, before they get 503 */
+#define PATIENCE   1000 /* ms that clients wait for the table at first, before they get 503 */
 
 struct worker {
     struct role *role;

@@ -1,6 +1,8 @@
 """The harness itself: what it must not overlook."""
 
+import fcntl
 import subprocess
+from signal import SIGKILL
 
 import pytest
 
@@ -55,3 +57,16 @@ def test_a_process_that_got_away_is_found(idle, mark):
     finally:
         idle.kill_tree()
     wait_until(lambda: not alive(away), 5)
+
+
+def test_a_worker_that_has_no_table_yet_is_not_taken_for_ready(daemon):
+    """Its fellow would answer that all is well, and it itself the next request that it is not."""
+    d = daemon(worker_processes=2, runner_processes=0)
+    assert d.all_ready()
+    with open(d.table / "open.lock", "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever opens it now waits
+        first, second = d.pids("worker")
+        d.signal(SIGKILL, first)
+        wait_until(lambda: len(set(d.pids("worker")) - {first, second}) == 1, what="another is there")
+        assert not d.all_ready()
+    wait_until(d.all_ready, what="it has the table")
