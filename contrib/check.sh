@@ -26,6 +26,7 @@ stages() {
 build       | 600 | stage  | alone  | gcc, every warning an error
 unit        | 300 | tap    | alone  | unit tests, layers, exported names
 system      | 900 | pytest | alone  | whole-daemon tests
+limit       | 300 | tap    | alone  | no memory, no descriptors, slow, broken and hostile clients
 asan-build  | 600 | stage  | beside | clang with ASan and UBSan, every warning an error
 fuzz        | 600 | tap    | beside | the parsers under libFuzzer, ASan and UBSan
 asan-unit   | 300 | tap    | beside | unit tests under ASan and UBSan
@@ -35,7 +36,6 @@ story       | 300 | pytest | beside | whole-daemon stories under valgrind
 power       | 300 | tap    | beside | the power fails: what a disk may hold then, replayed; file systems cut off
 kill        | 300 | tap    | beside | every process killed, at each point of its work and under load
 disk        | 300 | tap    | beside | disks that fail and disks that are full
-limit       | 300 | tap    | beside | no memory, no descriptors, slow, broken and hostile clients
 stop        | 300 | tap    | beside | processes stopped, pids used again, clocks stepped, boots changed
 coverage    | 300 | stage  | beside | lines and branches of the library that its unit tests execute
 counts      | 600 | tap    | beside | instructions of the hot paths against the stored figures
