@@ -5,6 +5,7 @@ clients and workers were told goes through the oracle of the crash tests.
 """
 
 import collections
+import contextlib
 import difflib
 import http.client
 import os
@@ -92,13 +93,16 @@ class Server:
         return self.start()
 
     def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            for pid in descendants(self.process.pid) | {self.process.pid}:
-                try:
+        """The master first: it would fork others in their places. Then who came in the meantime."""
+        if not self.process:
+            return
+        master = self.process.pid
+        while left := [pid for pid, p in processes().items() if p.sid == master]:
+            for pid in sorted(left, key=lambda pid: pid != master):
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, SIGKILL)
-                except ProcessLookupError:
-                    pass
-            self.process.wait()
+            time.sleep(0.005)
+        self.process.wait()
 
 
 def run(client, **body):
