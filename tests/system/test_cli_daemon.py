@@ -215,6 +215,7 @@ def test_cancel_of_a_running_job_is_followed_to_its_end(cli, steps):
     assert word in ("cancelling", "cancelled")
     assert cli("watch", job_id, code=1).stdout.splitlines()[-1].startswith("cancelled")
     assert cli.json("retry", job_id)["status"] in ("pending", "running")
+    wait_until(lambda: cli.json("status", job_id)["status"] == "running")  # one that waits can be deleted
     cli("rm", job_id, code=1)
     cli("cancel", job_id)
 
