@@ -721,15 +721,8 @@ def daemon(request, private):
 
 def job_processes(d, job_id):
     """Processes of the daemon that have the job's id in their environment."""
-    found = []
-    for pid in d.tree():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if f"JOBTAB_JOB_ID={job_id}".encode() in file.read().split(b"\0"):
-                    found.append(pid)
-        except OSError:
-            pass
-    return found
+    mark = f"JOBTAB_JOB_ID={job_id}".encode()
+    return [pid for pid in d.tree() if mark in _environment_of(pid).split(b"\0")]
 
 
 def read_answer(file):

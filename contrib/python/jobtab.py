@@ -161,7 +161,7 @@ def _error(code: int, why: str) -> Error:
 
 
 # -------------------------------------------------------------- the header's structs
-# tests/python/test_layout.py holds them to jobtab.h.
+# tests/system/test_python_layout.py holds them to jobtab.h.
 
 KIND_MAX, MESSAGE_MAX, KEY_MAX, WHY_MAX = 32, 255, 128, 160
 _STATES = ("scheduled", "pending", "running", "cancelling", "completed", "failed", "cancelled")

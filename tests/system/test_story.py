@@ -36,7 +36,6 @@ def test_the_whole_story_from_start_to_stop(daemon, private):
         },
         worker_processes=2,
     )
-    wait_until(lambda: "]: ready\n" in d.log(), 15, "both workers have the table")
 
     # A price validation, from POST to result.
     job = d.wait_job(d.submit("validate", {})["job_id"], bound=20)

@@ -20,18 +20,38 @@
 
 static const char ours[] = "JOBTAB_OWNER=0123456789abcdef";
 
+static pid_t start(char *const words[], char *const environment[])
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execve(words[0], words, environment);
+        _exit(1);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
 /* A process that goes from one program to the next, all the time. */
 static pid_t start_going(char *const environment[])
 {
     char again[] = "exec /bin/sh -c \"$0\" \"$0\"";
-    char *words[] = {"sh", "-c", again, again, NULL};
-    pid_t pid = fork();
+    char *words[] = {"/bin/sh", "-c", again, again, NULL};
 
-    if (pid == 0) {
-        execve("/bin/sh", words, environment);
-        _exit(1);
+    return start(words, environment);
+}
+
+/* A process that rests, once it does: what was forked is still this program for a moment. */
+static pid_t start_resting(char *const environment[])
+{
+    char *words[] = {"/bin/sleep", "600", NULL};
+    struct process process = {.pid = 0};
+    pid_t pid = start(words, environment);
+
+    for (int tries = 0; strcmp(process.name, "sleep") != 0; tries++) {
+        assert_true(tries < BOUND && proc_read(pid, &process));
+        poll(NULL, 0, 1);
     }
-    assert_true(pid > 0);
     return pid;
 }
 
@@ -41,15 +61,20 @@ static void end(pid_t pid)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static void await(pid_t pid, enum proc_answer answer)
+{
+    for (int tries = 0; proc_was_given(pid, ours) != answer; tries++) {
+        assert_true(tries < BOUND);
+        poll(NULL, 0, 1);
+    }
+}
+
 /* How often each answer is given within two seconds, from the first that was as expected on. */
 static void count_answers(pid_t pid, enum proc_answer expected, size_t counts[3])
 {
     struct timespec now;
 
-    for (int tries = 0; proc_was_given(pid, ours) != expected; tries++) {
-        assert_true(tries < BOUND);
-        poll(NULL, 0, 1);
-    }
+    await(pid, expected);
     memset(counts, 0, 3 * sizeof *counts);
     clock_gettime(CLOCK_MONOTONIC, &now);
     for (time_t until = now.tv_sec + 2; now.tv_sec < until;) {
@@ -85,26 +110,14 @@ static void what_it_was_not_given_is_no(void **state)
 
 static void one_that_rests_without_any_is_no_and_so_is_one_that_is_gone(void **state)
 {
-    char *words[] = {"sleep", "600", NULL}, *none[] = {NULL};
-    struct process process = {.pid = 0};
-    pid_t pid = fork();
+    char *none[] = {NULL};
+    pid_t pid = start_resting(none);
+    siginfo_t info;
 
     (void)state;
-    if (pid == 0) {
-        execve("/bin/sleep", words, none);
-        _exit(1);
-    }
-    for (int tries = 0; strcmp(process.name, "sleep") != 0; tries++) {
-        assert_true(tries < BOUND && proc_read(pid, &process));
-        poll(NULL, 0, 1);
-    }
-    for (int tries = 0; proc_was_given(pid, ours) == PROC_NOT_NOW; tries++) {
-        assert_true(tries < BOUND);
-        poll(NULL, 0, 1);
-    }
-    assert_int_equal(proc_was_given(pid, ours), PROC_NO);
+    await(pid, PROC_NO);
+    assert_int_equal(proc_was_given(pid, ours), PROC_NO); /* and it stays that */
     kill(pid, SIGKILL);
-    siginfo_t info;
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
     assert_int_equal(proc_was_given(pid, ours), PROC_NO); /* a zombie */
     end(pid);
@@ -114,20 +127,13 @@ static void one_that_rests_without_any_is_no_and_so_is_one_that_is_gone(void **s
 static void an_environment_of_many_pages_is_searched_to_its_end(void **state)
 {
     static char big[60000];
-    char *words[] = {"sleep", "600", NULL}, *environment[] = {big, (char *)(uintptr_t)ours, NULL};
+    char *environment[] = {big, (char *)(uintptr_t)ours, NULL};
 
     (void)state;
     memset(big, 'x', sizeof big - 1);
     big[1] = '=';
-    pid_t pid = fork();
-    if (pid == 0) {
-        execve("/bin/sleep", words, environment);
-        _exit(1);
-    }
-    for (int tries = 0; proc_was_given(pid, ours) != PROC_YES; tries++) {
-        assert_true(tries < BOUND);
-        poll(NULL, 0, 1);
-    }
+    pid_t pid = start_resting(environment);
+    await(pid, PROC_YES);
     end(pid);
 }
 
