@@ -18,7 +18,8 @@ libjobtab_la_SOURCES = include/jobtab.h \
 	src/lib/backup.c src/lib/table.c src/lib/table.h \
 	src/lib/payload.c src/lib/payload.h src/lib/pending.c src/lib/pending.h \
 	src/lib/keys.c src/lib/keys.h \
-	src/lib/record.c src/lib/record.h src/lib/state.c src/lib/state.h \
+	src/lib/record.c src/lib/record_lists.c src/lib/record_image.c src/lib/record_image.h \
+	src/lib/record.h src/lib/state.c src/lib/state.h \
 	src/lib/json.c src/lib/id.c src/lib/id.h src/lib/clock.c src/lib/clock.h \
 	src/lib/bell.c src/lib/bell.h src/lib/turn.c src/lib/turn.h \
 	src/lib/store.c src/lib/store.h src/lib/store_lmdb.h \

@@ -30,7 +30,7 @@
 #define OPENER_LOOK_EVERY 50
 #define OPENER_LOOKS 4
 
-#define SCHEMA "1" /* of keys and databases; record.c has the versions of the images */
+#define SCHEMA "1" /* of keys and databases; record*.c have the versions of the images */
 
 /* LMDB forbids a second environment of the same file in one process. */
 static struct jobtab *open_tables;

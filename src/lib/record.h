@@ -1,11 +1,12 @@
 /* record.h - what the table stores, as tpl images: the one place that owns their formats.
  *
- * To change a format: add the new string beside the old one in record.c, keep decoding the old one
- * (fields it lacks get the value that held before), encode the new one only, add its golden image
- * to tests/unit/test_record.c and leave the old ones there. A job's record can be given a number
- * more without that: it takes the next place, and who does not know the place says JOBTAB_SCHEMA.
+ * To change a format: add the new string beside the old one, keep decoding the old one (fields it
+ * lacks get the value that held before), encode the new one only, add its golden image to
+ * tests/unit/test_record.c and leave the old ones there. A job's record can be given a number more
+ * without that: it takes the next place, and who does not know the place says JOBTAB_SCHEMA.
  *
- * Any tpl program can read an image. It is written and read in place all the same: see record.c.
+ * Any tpl program can read an image. It is written and read in place all the same, and why is in
+ * record_image.h. record.c has a job's record, record_lists.c all others.
  */
 #ifndef RECORD_H
 #define RECORD_H

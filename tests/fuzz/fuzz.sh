@@ -18,7 +18,7 @@ targets() {
 conf        | 1000 | 1024 | jobtabd/conf.c jobtabd/conf_rows.c jobtabd/conf_check.c jobtabd/conf_print.c jobtabd/conf_syntax.c jobtabd/listen.c jobtabd/tls.c common/units.c | -lconfuse -lssl -lcrypto
 csv         | 1000 | 1024 | validate/reader.c validate/scan.c validate/fault.c | -lcsv -lm
 report_line | 1000 | 1280 | jobtabd/report_line.c jobtabd/text.c |
-record      | 1000 | 1024 | lib/record.c lib/error.c | -ltpl
+record      | 1000 | 1024 | lib/record.c lib/record_lists.c lib/record_image.c lib/error.c | -ltpl
 body        | 1000 | 4096 | jobtabd/http/body.c common/json_scan.c common/units.c | -ljansson -lm
 json        | 1000 | 4096 | common/json_scan.c | -ljansson
 cursor      | 1000 | 1024 | jobtabd/http/page.c jobtabd/http/query.c lib/id.c lib/state.c lib/error.c lib/clock.c |
