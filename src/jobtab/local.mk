@@ -3,7 +3,8 @@
 # From a row of whatever origin to a job: tests and fuzzing take these, too.
 IMPORT_SOURCES = src/jobtab/base64.c src/jobtab/base64.h \
 	src/jobtab/mapping.c src/jobtab/mapping.h \
-	src/jobtab/moved.c src/jobtab/moved.h \
+	src/jobtab/moved.c src/jobtab/moved.h src/jobtab/making.h \
+	src/jobtab/making_fields.c src/jobtab/making_parts.c \
 	src/jobtab/row.c src/jobtab/row.h \
 	src/jobtab/when.c src/jobtab/when.h
 bin_PROGRAMS += jobtab

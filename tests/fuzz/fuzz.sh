@@ -22,7 +22,7 @@ record      | 1000 | 1024 | lib/record.c lib/record_lists.c lib/record_image.c l
 body        | 1000 | 4096 | jobtabd/http/body.c common/json_scan.c common/units.c | -ljansson -lm
 json        | 1000 | 4096 | common/json_scan.c | -ljansson
 cursor      | 1000 | 1024 | jobtabd/http/page.c jobtabd/http/query.c lib/id.c lib/state.c lib/error.c lib/clock.c |
-import      | 100  | 2048 | jobtab/base64.c jobtab/mapping.c jobtab/moved.c jobtab/row.c jobtab/when.c lib/json.c lib/id.c lib/clock.c lib/state.c lib/error.c common/json_scan.c common/units.c | -ljansson -lm
+import      | 100  | 2048 | jobtab/base64.c jobtab/mapping.c jobtab/moved.c jobtab/making_fields.c jobtab/making_parts.c jobtab/row.c jobtab/when.c lib/json.c lib/id.c lib/clock.c lib/state.c lib/error.c common/json_scan.c common/units.c | -ljansson -lm
 output      | 100  | 4096 | jobtabd/ending.c jobtabd/text.c lib/json.c lib/id.c lib/clock.c lib/state.c lib/error.c common/json_scan.c | -ljansson
 params      | 100  | 4096 | validate/params.c validate/fault.c common/units.c | -ljansson -lm
 parcel      | 100  | 4096 | lib/parcel.c lib/queue.c lib/turn.c lib/futex.c lib/clock.c lib/id.c lib/error.c |
