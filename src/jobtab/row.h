@@ -1,6 +1,6 @@
 /* row.h - one record of what is moved in, wherever it comes from: named values.
  *
- * A source fills a row, map.h makes a job of it, row_clear readies it for the next. What it points
+ * A source fills a row, moved.h makes a job of it, row_clear readies it for the next. What it points
  * to is the source's until then, or the row's own.
  */
 #ifndef ROW_H
@@ -14,7 +14,7 @@
 
 enum value_type {
     VALUE_NULL,
-    VALUE_JSON,  /* one JSON value as it came, checked, not null */
+    VALUE_JSON,  /* one JSON value as it came, checked, no space around it, not null */
     VALUE_TEXT,  /* what stands for itself: a column, a field of a hash */
     VALUE_BYTES, /* no text */
 };

@@ -107,11 +107,20 @@ static void json_line(const struct mapping *mapping, const char *text, size_t si
     row_free(&row);
 }
 
+/* As a source has it, without space around it. */
+static int is_json_value(const char *text, size_t size)
+{
+    static const char space[] = " \t\r\n";
+    struct json_fault fault;
+
+    return json_scan(text, size, &fault) && strchr(space, text[0]) == NULL &&
+           strchr(space, text[size - 1]) == NULL;
+}
+
 /* Lines of type, name, '=' and value. */
 static void columns(const struct mapping *mapping, char *text)
 {
     struct row row = {.n = 0};
-    struct json_fault fault;
     char *rest, *line = strtok_r(text, "\n", &rest);
 
     for (; line != NULL; line = strtok_r(NULL, "\n", &rest)) {
@@ -120,10 +129,10 @@ static void columns(const struct mapping *mapping, char *text)
             continue;
         *value++ = '\0';
         size_t size = strlen(value);
-        enum value_type type = *line == 'n'   ? VALUE_NULL
-                               : *line == 'b' ? VALUE_BYTES
-                               : *line == 'j' && json_scan(value, size, &fault) ? VALUE_JSON
-                                                                                 : VALUE_TEXT;
+        enum value_type type = *line == 'n'                                ? VALUE_NULL
+                               : *line == 'b'                              ? VALUE_BYTES
+                               : *line == 'j' && is_json_value(value, size) ? VALUE_JSON
+                                                                           : VALUE_TEXT;
         if (type == VALUE_JSON && strcmp(value, "null") == 0)
             type = VALUE_NULL;
         row_add(&row, *line != '\0' ? line + 1 : line, type, type == VALUE_NULL ? NULL : value,
