@@ -28,7 +28,6 @@ struct given {
 struct careful_view {
     struct careful *careful;
     struct pages pages;
-    bool quiet; /* of the page at hand something was told: it is told of once */
     uint8_t *room; /* a page for each of so many levels */
     unsigned levels;
     struct database catalogue;
@@ -68,15 +67,6 @@ void careful_free(struct careful *careful)
     pthread_mutex_destroy(&careful->lock);
     free(careful->told);
     free(careful);
-}
-
-static void on_fault(const char *fault, void *context)
-{
-    struct careful_view *view = context;
-
-    if (!view->quiet)
-        view->careful->fault(fault, view->careful->context);
-    view->quiet = true;
 }
 
 /* Where the page stands among those that were told, or would. */
@@ -173,7 +163,6 @@ static bool sound_page(struct careful_view *view, const struct search *search, s
 
     if (is_told(view->careful, page))
         return false;
-    view->quiet = false;
     bool sound = pages_read(pages, page, 1, leaf ? LEAF : BRANCH, bytes, pages->page_size) &&
                  sound_nodes(pages, page, bytes, leaf, search->of_entries, from, to);
     if (!sound && !pages->error)
@@ -210,7 +199,6 @@ static bool read_big(struct careful_view *view, const struct entry *entry, uint8
         pages->error = fail(JOBTAB_SYSTEM, "out of memory");
         return false;
     }
-    view->quiet = false;
     bool sound = pages_read(pages, page, n, OVERFLOW, bytes, n * pages->page_size);
     if (sound)
         memcpy(to, bytes + sizeof(struct header), size);
@@ -248,17 +236,11 @@ static bool wanted(const struct search *search, struct slice key)
                 : search->place == CAREFUL_BELOW ? -1
                                                  : 1;
 
-    switch (search->place) {
-    case CAREFUL_AT:
+    if (search->place == CAREFUL_AT)
         return order == 0;
-    case CAREFUL_FROM:
+    if (search->place == CAREFUL_FROM)
         return order >= 0;
-    case CAREFUL_ABOVE:
-        return order > 0;
-    case CAREFUL_BELOW:
-        return order < 0;
-    }
-    return false;
+    return search->place == CAREFUL_ABOVE ? order > 0 : order < 0;
 }
 
 /* Nothing that is wanted is in [from, to). */
@@ -272,6 +254,17 @@ static bool is_beside(const struct search *search, struct slice from, struct sli
            (search->place == CAREFUL_AT && compare(from, search->key) > 0);
 }
 
+/* Node `i` of a page that was found sound. */
+static struct entry sound_entry(struct careful_view *view, size_t page, const uint8_t *bytes,
+                                size_t i)
+{
+    struct entry entry = {0};
+    size_t size;
+
+    pages_node(&view->pages, page, bytes, i, &entry, &size);
+    return entry;
+}
+
 static bool find(struct careful_view *view, const struct search *search, size_t page,
                  unsigned level, struct slice from, struct slice to);
 
@@ -280,12 +273,10 @@ static bool find_below(struct careful_view *view, const struct search *search, s
                        unsigned level, size_t i, size_t n, struct slice from, struct slice to)
 {
     const uint8_t *bytes = view->room + level * view->pages.page_size;
-    struct entry entry, next;
-    size_t size;
+    struct entry entry = sound_entry(view, page, bytes, i), next = {0};
 
-    if (!pages_node(&view->pages, page, bytes, i, &entry, &size) ||
-        (i + 1 < n && !pages_node(&view->pages, page, bytes, i + 1, &next, &size)))
-        return false;
+    if (i + 1 < n)
+        next = sound_entry(view, page, bytes, i + 1);
     struct slice begin = i ? key_of(&entry) : from, end = i + 1 < n ? key_of(&next) : to;
     return !is_beside(search, begin, end) &&
            find(view, search, entry.child, level + 1, begin, end);
@@ -297,19 +288,17 @@ static bool find(struct careful_view *view, const struct search *search, size_t 
 {
     const uint8_t *bytes = view->room + level * view->pages.page_size;
     bool leaf = level + 1 == search->tree->depth, found = false;
-    struct entry entry;
-    size_t size;
 
     if (!sound_page(view, search, page, level, from, to))
         return false;
     size_t n = pages_nodes(&view->pages, page, bytes);
     for (size_t k = 0; k < n && !found && !view->pages.error; k++) {
         size_t i = search->place == CAREFUL_BELOW ? n - 1 - k : k;
-        if (!leaf)
-            found = find_below(view, search, page, level, i, n, from, to);
+        struct entry entry = sound_entry(view, page, bytes, i);
+        if (leaf)
+            found = wanted(search, key_of(&entry)) && take(view, search, &entry);
         else
-            found = pages_node(&view->pages, page, bytes, i, &entry, &size) &&
-                    wanted(search, key_of(&entry)) && take(view, search, &entry);
+            found = find_below(view, search, page, level, i, n, from, to);
     }
     return found;
 }
@@ -383,7 +372,7 @@ int careful_begin(struct careful *careful, size_t txn, struct careful_view **res
         return fail(JOBTAB_SYSTEM, "out of memory");
     view->careful = careful;
     view->pages = (struct pages){
-        .fd = careful->fd, .fault = on_fault, .context = view, .txn = txn};
+        .fd = careful->fd, .fault = careful->fault, .context = careful->context, .txn = txn};
     int rc = JOBTAB_OK;
     if (!pages_begin(&view->pages, &meta, passed))
         rc = view->pages.error ? view->pages.error

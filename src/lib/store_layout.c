@@ -65,9 +65,11 @@ bool pages_read(struct pages *pages, size_t page, size_t n, enum page_flag flag,
 
     if (!pages_within(pages, page, n))
         return false;
-    if (page + n > pages->file_size / pages->page_size || !pages_bytes(pages, page, to, size))
-        return pages->error ? false
-                            : pages_damaged(pages, page, "it is beyond the end of the file");
+    if (page + n > pages->file_size / pages->page_size || !pages_bytes(pages, page, to, size)) {
+        if (!pages->error)
+            pages_damaged(pages, page, "it is beyond the end of the file");
+        return false;
+    }
     memcpy(&header, to, sizeof header);
     if (header.number != page)
         return pages_damaged(pages, page, "it says that it is page %zu", header.number);
@@ -167,8 +169,11 @@ bool pages_begin(struct pages *pages, struct meta *meta, bool *passed)
 {
     pages->in = "meta";
     for (size_t n = 0; n < METAS; n++) {
-        if (!pages_read_meta(pages, n, meta))
-            return pages->error ? false : pages_damaged(pages, n, "it is no meta page");
+        if (!pages_read_meta(pages, n, meta)) {
+            if (!pages->error)
+                pages_damaged(pages, n, "it is no meta page");
+            return false;
+        }
         pages->page_size = meta->free.pad;
         if (meta->txn == pages->txn) {
             pages->file_size = (size_t)lseek(pages->fd, 0, SEEK_END);

@@ -147,7 +147,7 @@ static bool check_nodes(struct check *check, size_t page, const uint8_t *bytes, 
                                  "the key of entry %zu is not above those before", i);
         walk(check, entry.child, level + 1, depth);
     }
-    return pages_filled(&check->pages, page, bytes, all);
+    return !check->pages.error && pages_filled(&check->pages, page, bytes, all);
 }
 
 static void walk(struct check *check, size_t page, unsigned level, unsigned depth)
@@ -277,7 +277,7 @@ static void check_all(struct check *check, const struct meta *meta, const char *
     if (only || check->pages.error)
         return;
     check_tree(check, &list, &meta->free);
-    if (!check->pages.faults)
+    if (!check->pages.faults && !check->pages.error)
         check_lost(check);
 }
 

@@ -7,6 +7,8 @@ BEGIN {
     # of these every branch
     whole["src/lib/state.c"] = whole["src/lib/store.c"] = 1
     whole["src/lib/store_entry.c"] = whole["src/lib/store_open.c"] = whole["src/lib/store_keep.c"] = 1
+    whole["src/lib/store_pages.c"] = whole["src/lib/store_layout.c"] = 1
+    whole["src/lib/store_careful.c"] = 1
 }
 
 $1 == "-:" && $2 ~ /^0:Source:/ {

@@ -5,7 +5,7 @@ EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
-	tests/unit/test_store_pages tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_store_pages tests/unit/test_store_careful tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
 	tests/unit/test_doubt tests/unit/test_holders tests/unit/test_restore \
 	tests/unit/test_step tests/unit/test_sync tests/unit/test_pending
@@ -54,8 +54,17 @@ tests_unit_test_verify_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_verify_LDADD = $(LIB_TEST_LDADD)
 tests_unit_test_damage_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
 tests_unit_test_damage_LDADD = $(LIB_TEST_LDADD)
-tests_unit_test_store_pages_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+PAGEFILE_SOURCES = tests/unit/pagefile.c tests/unit/pagefile.h
+PAGEFILE_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pread -Wl,--wrap=malloc -Wl,--wrap=calloc \
+	-Wl,--wrap=realloc
+tests_unit_test_store_pages_SOURCES = tests/unit/test_store_pages.c $(PAGEFILE_SOURCES)
+tests_unit_test_store_pages_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_pages_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_store_pages_LDFLAGS = $(PAGEFILE_LDFLAGS)
+tests_unit_test_store_careful_SOURCES = tests/unit/test_store_careful.c $(PAGEFILE_SOURCES)
+tests_unit_test_store_careful_CPPFLAGS = $(LIB_TEST_CPPFLAGS)
+tests_unit_test_store_careful_LDADD = $(LIB_TEST_LDADD)
+tests_unit_test_store_careful_LDFLAGS = $(PAGEFILE_LDFLAGS)
 # Calls of the store can be made to fail, each in its turn.
 tests_unit_test_store_CPPFLAGS = $(LIB_TEST_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_store_LDADD = $(LIB_TEST_LDADD) -lpthread
