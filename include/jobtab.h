@@ -510,8 +510,9 @@ struct jobtab_swept {
     uint32_t due, expired, lost, timed_out, cancelled, readers;
     int64_t next;  /* when there will be something to do again, as far as known now; 0: unknown */
     bool more;     /* the budget ran out: call again */
-    char passed_over[JOBTAB_WHY_MAX]; /* a pending job that claims pass over, since it is damaged,
-                                         and what is; "": there is none at the head of a queue */
+    char passed_over[JOBTAB_WHY_MAX]; /* a job that is passed over, since it is damaged, and what
+                                         is: by claims, at the head of a queue, or by this sweep,
+                                         though its time has come; "": none was met */
 };
 
 /* Do what time asks for, in one bounded transaction of at most `budget` jobs: due jobs become

@@ -117,11 +117,11 @@ static void tell(struct keeper *keeper, const struct jobtab_swept *swept, int64_
     keeper->told_at = now;
 }
 
-/* Once, however long it stays: claims go past it, and somebody has to look at it. */
+/* Once, however long it stays: claims and sweeps go past it, and somebody has to look at it. */
 static void tell_passed_over(struct keeper *keeper, const char *what)
 {
     if (what[0] != '\0' && strcmp(keeper->passed_over, what) != 0)
-        log_error("passed over by all claims, see jobtab verify: %s", what);
+        log_error("passed over, see jobtab verify: %s", what);
     snprintf(keeper->passed_over, sizeof keeper->passed_over, "%s", what);
 }
 

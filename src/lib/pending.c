@@ -32,7 +32,7 @@ static int load(struct store_txn *txn, struct slice key, struct slice value, str
     return rc;
 }
 
-static void tell(char passed[JOBTAB_WHY_MAX], const struct jobtab_id *id)
+void pending_tell(char passed[JOBTAB_WHY_MAX], const struct jobtab_id *id)
 {
     static const struct jobtab_id nobody;
     char text[JOBTAB_ID_TEXT];
@@ -66,7 +66,7 @@ bool pending_first(struct store_txn *txn, const struct key *prefix, struct recor
         if (!rc || store_error(txn))
             break;
         if (passed && !n)
-            tell(passed, &id);
+            pending_tell(passed, &id);
         if (++n == PENDING_PASSED)
             break;
     }

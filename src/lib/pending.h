@@ -18,6 +18,9 @@
 bool pending_first(struct store_txn *txn, const struct key *prefix, struct record *record,
                    char passed[JOBTAB_WHY_MAX]);
 
+/* Which job is passed over, and why: the words of the last failure. An id of zeros is none. */
+void pending_tell(char passed[JOBTAB_WHY_MAX], const struct jobtab_id *id);
+
 /* Whether that is the job's own entry. */
 bool pending_owns(const struct record *record, struct slice key);
 

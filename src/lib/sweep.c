@@ -37,7 +37,6 @@ struct search {
     uint32_t n, budget;
     struct jobtab_swept *swept;
     struct known_owner answers[ANSWERS];
-    int damage; /* why a job could not be swept */
 };
 
 static void note_next(struct jobtab_swept *swept, int64_t instant)
@@ -46,14 +45,53 @@ static void note_next(struct jobtab_swept *swept, int64_t instant)
         swept->next = instant;
 }
 
-/* False when the budget is used up. */
+/* It was scheduled at an instant that has not come yet: the clock was stepped back since. */
+static bool is_too_far(const struct jobtab_job *job, int64_t now)
+{
+    return job->state == JOBTAB_SCHEDULED && job->updated_at > now + STEP_LEAST;
+}
+
+/* The job itself says what was found. */
+static bool is_so(const struct search *search, enum what what, const struct jobtab_job *job,
+                  int64_t now)
+{
+    switch (what) {
+    case DUE:
+        return job->state == JOBTAB_SCHEDULED && job->run_at <= now;
+    case EXPIRED:
+        return jobtab_state_done(job->state) && job->expires_at + search->lag <= now;
+    case TOO_FAR:
+        return is_too_far(job, now);
+    case LOST:
+        return state_owned(job->state);
+    }
+    return false;
+}
+
+/* The first is named: somebody has to be told. */
+static void pass_over(struct jobtab_swept *swept, const struct jobtab_id *id)
+{
+    if (!swept->passed_over[0])
+        pending_tell(swept->passed_over, id);
+    fail_clear();
+}
+
+/* False when the budget is used up. What is damaged takes none of it: it would at each sweep. */
 static bool add(struct search *search, const struct jobtab_id *id, enum what what)
 {
+    struct record record;
+
     if (search->n == search->budget) {
         search->swept->more = true;
         return false;
     }
-    search->found[search->n++] = (struct found){.id = *id, .what = what};
+    int rc = table_load(search->txn, id, &record, NULL);
+    if (!rc && !is_so(search, what, &record.job, search->now))
+        rc = fail(JOBTAB_DAMAGED, "what a sweep goes by says another thing of it");
+    if (!rc)
+        search->found[search->n++] = (struct found){.id = *id, .what = what};
+    else if (!store_error(search->txn))
+        pass_over(search->swept, id);
     return true;
 }
 
@@ -75,12 +113,6 @@ static void find_instants(struct search *search, enum store_db db, enum what wha
             break;
     }
     store_cursor_end(cursor);
-}
-
-/* It was scheduled at an instant that has not come yet: the clock was stepped back since. */
-static bool is_too_far(const struct jobtab_job *job, int64_t now)
-{
-    return job->state == JOBTAB_SCHEDULED && job->updated_at > now + STEP_LEAST;
 }
 
 /* Look at all of `scheduled`, once for every handle, since a step back may have come while nobody
@@ -172,31 +204,26 @@ static int sweep_one(struct edit *edit, const struct found *found, const struct 
         return rc == JOBTAB_NOTFOUND ? JOBTAB_OK : rc;
     record = old;
     struct jobtab_job *job = &record.job;
+    if (!is_so(search, found->what, job, edit->now))
+        return JOBTAB_OK;
     switch (found->what) {
     case DUE:
-        if (job->state != JOBTAB_SCHEDULED || job->run_at > edit->now)
-            return JOBTAB_OK;
         rc = state_move(job, JOBTAB_PENDING, job->reason);
         if (!rc)
             edit_put(edit, &old, &record, NULL);
         swept->due++;
         return rc;
     case EXPIRED:
-        if (!jobtab_state_done(job->state) || job->expires_at + search->lag > edit->now)
-            return JOBTAB_OK;
         edit_remove(edit, &old);
         edit->totals.expired++;
         swept->expired++;
         return JOBTAB_OK;
     case TOO_FAR:
-        if (!is_too_far(job, edit->now))
-            return JOBTAB_OK;
         job->run_at = edit->now + (job->run_at - job->updated_at);
         edit_put(edit, &old, &record, NULL);
         return JOBTAB_OK;
     case LOST:
-        if (!state_owned(job->state) ||
-            !owner_gone(&hot, &edit->table->boot, edit->boot, answers))
+        if (!owner_gone(&hot, &edit->table->boot, edit->boot, answers))
             return JOBTAB_OK;
         rc = end_lost(edit, &old, &record, &hot);
         swept->cancelled += job->state == JOBTAB_CANCELLED;
@@ -216,11 +243,10 @@ static int sweep_found(struct edit *edit, void *context)
     struct jobtab_swept *swept = search->swept;
 
     swept->due = swept->expired = swept->lost = swept->timed_out = swept->cancelled = 0;
-    search->damage = JOBTAB_OK;
     for (uint32_t i = 0; i < search->n && !store_error(edit->txn); i++) {
         /* A damaged job must not keep the others from their time. */
-        int rc = sweep_one(edit, &search->found[i], search, answers);
-        search->damage = search->damage ? search->damage : rc;
+        if (sweep_one(edit, &search->found[i], search, answers) && !store_error(edit->txn))
+            pass_over(swept, &search->found[i].id);
     }
     return store_error(edit->txn);
 }
@@ -274,8 +300,6 @@ int jobtab_sweep(struct jobtab *table, uint32_t budget, struct jobtab_swept *swe
     /* A doubt is not left to wait for the next one who writes. */
     if (!rc && (search.n || doubt_stands(table)))
         rc = lead_work(table, sweep_found, &search);
-    if (!rc && search.damage)
-        rc = fail(search.damage, "a job could not be swept: run verify");
     free(search.found);
     return rc;
 }

@@ -175,3 +175,20 @@ def test_a_daemon_goes_past_a_damaged_job_at_the_head_of_a_queue_and_says_so_onc
     assert d.log().count(ids[0]) == 1
     assert d.http.get(f"/status/{ids[0]}").status == 500
     assert ids[0] in cli("verify", code=1).stdout
+
+
+def test_a_damaged_job_whose_time_is_over_is_named_once_and_the_others_go(daemon):
+    d = daemon(kinds={"act": actor()}, table={"retention": "1s"})
+    assert d.stop() == 0
+    cli = Cli(d.table)
+    ids = [cli.submit("act") for _ in range(4)]
+    for job in ids:
+        cli("cancel", job)
+    damage(d.table, b"jobs", lambda image: b"\xff" * len(image))  # the oldest
+    d.start()
+    for job in ids[1:]:
+        wait_until(lambda: d.http.get(f"/status/{job}").status == 404, 20, "it has expired")
+    assert d.wait_job(d.submit("act", do("out done"))["job_id"])["status"] == "completed"
+    named = [line for line in d.log().splitlines() if "passed over, see jobtab verify" in line]
+    assert len(named) == 1 and ids[0] in named[0]
+    assert "sweeping" not in d.log()

@@ -20,7 +20,7 @@ coverage_tests += tests/unit/test_record
 endif
 endif
 check_LTLIBRARIES += tests/unit/libfixture.la
-tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h
+tests_unit_libfixture_la_SOURCES = tests/unit/fixture.c tests/unit/fixture.h tests/unit/beneath.h
 tests_unit_libfixture_la_LIBADD = libjobtab.la -lcmocka
 if COVERAGE
 tests_unit_libfixture_la_SOURCES += tests/unit/flush.c

@@ -1,38 +1,13 @@
 /* test_pending.c - damage at the head of a queue: claims go past it to the next sound job, in
  * order, who waits for work is told what a claim would find, and a sweep names what is passed over. */
-#include "fixture.h"
+#include "beneath.h"
 
 #include "clock.h"
-#include "edit.h"
 #include "pending.h"
 
 #define JOBS 6
 
 /* ------------------------------------------------------------------- the damage */
-
-/* Beneath the open table, in one transaction: the entry of `key` gets this value; none: it goes. */
-static void put_beneath(struct fixture *f, enum store_db db, struct slice key, const void *value,
-                        size_t size)
-{
-    struct store_txn *txn;
-
-    assert_ok(store_write(f->table->store, &txn));
-    if (value)
-        store_put(txn, db, key, (struct slice){value, size});
-    else
-        assert_true(store_delete(txn, db, key));
-    assert_ok(store_commit(txn));
-}
-
-static void spoil_record(struct fixture *f, const struct jobtab_job *job)
-{
-    put_beneath(f, STORE_JOBS, id_slice(&job->id), "no image", 8);
-}
-
-static void lose_record(struct fixture *f, const struct jobtab_job *job)
-{
-    put_beneath(f, STORE_JOBS, id_slice(&job->id), NULL, 0);
-}
 
 /* Its entry in the queue is no id. */
 static void spoil_entry(struct fixture *f, const struct jobtab_job *job)

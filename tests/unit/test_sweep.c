@@ -1,5 +1,5 @@
 /* test_sweep.c - what time moves: due, expired, lost, lapsed. */
-#include "fixture.h"
+#include "beneath.h"
 
 #include "clock.h"
 
@@ -233,6 +233,84 @@ static void a_sweep_keeps_to_its_budget_and_says_so(void **state)
     assert_int_equal(jobtab_sweep(f->table, 0, &swept), JOBTAB_INVALID);
 }
 
+/* Six jobs whose time has come, in this order. */
+static void make_due(struct fixture *f, struct jobtab_job jobs[6])
+{
+    struct jobtab_submit later = {.kind = "k", .delay = 1};
+
+    for (int i = 0; i < 6; i++)
+        assert_ok(jobtab_submit(f->table, &later, &jobs[i]));
+    while (jobtab_now() < jobs[5].run_at)
+        usleep(1000);
+}
+
+static void make_expired(struct fixture *f, struct jobtab_job jobs[6])
+{
+    fixture_reopen(f, &(struct jobtab_options){.retention = 1});
+    for (int i = 0; i < 6; i++) {
+        jobs[i] = submit(f, "k");
+        assert_ok(jobtab_cancel(f->table, &jobs[i].id, &jobs[i]));
+    }
+    while (jobtab_now() < jobs[5].expires_at)
+        usleep(1000);
+}
+
+static void make_lost(struct fixture *f, struct jobtab_job jobs[6])
+{
+    for (int i = 0; i < 6; i++)
+        jobs[i] = submit(f, "k");
+    struct owner owner = start_owner(f, "k", 6);
+    kill_owner(&owner);
+}
+
+/* Its entries say what it does not. */
+static void swap_record(struct fixture *f, const struct jobtab_job *job)
+{
+    struct store_txn *txn;
+    struct slice bytes;
+    struct record record = {.job.id = job->id};
+    struct image image;
+
+    assert_ok(store_write(f->table->store, &txn));
+    assert_true(store_get(txn, STORE_JOBS, id_slice(&job->id), &bytes));
+    assert_ok(record_decode(bytes, &record));
+    record.job.state = JOBTAB_PENDING;
+    record_encode(&record, &image);
+    store_put(txn, STORE_JOBS, id_slice(&job->id), image_slice(&image));
+    assert_ok(store_commit(txn));
+}
+
+static void damaged_jobs_take_none_of_a_sweeps_budget(void **state)
+{
+    static void (*const makes[])(struct fixture *, struct jobtab_job[6]) = {make_due, make_expired,
+                                                                           make_lost};
+    static void (*const spoils[])(struct fixture *, const struct jobtab_job *) = {
+        spoil_record, lose_record, swap_record};
+
+    (void)state;
+    for (size_t n = 0; n < 9; n++) {
+        struct fixture *f;
+        struct jobtab_job jobs[6];
+        struct jobtab_swept swept;
+        char id[JOBTAB_ID_TEXT];
+
+        assert_int_equal(fixture_open((void **)&f), 0);
+        makes[n / 3](f, jobs);
+        for (int i = 0; i < 4; i++)
+            spoils[n % 3](f, &jobs[i]);
+        assert_ok(jobtab_sweep(f->table, 2, &swept));
+        assert_int_equal(swept.due + swept.expired + swept.lost, 2);
+        jobtab_id_format(&jobs[0].id, id);
+        assert_non_null(strstr(swept.passed_over, id));
+        assert_string_equal(jobtab_why(), "");
+        assert_ok(jobtab_sweep(f->table, 2, &swept));
+        assert_int_equal(swept.due + swept.expired + swept.lost, 0);
+        assert_false(swept.more);
+        assert_non_null(strstr(swept.passed_over, id));
+        assert_int_equal(fixture_close((void **)&f), 0);
+    }
+}
+
 /* Calls of read(2) and its like that this process has made; 0 where the kernel does not say. */
 static unsigned long reads_so_far(void)
 {
@@ -300,6 +378,7 @@ int main(void)
         WITH_TABLE(a_job_over_its_time_whose_owner_died_timed_out),
         WITH_TABLE(a_lapsed_lease_is_claimed_once),
         WITH_TABLE(a_sweep_keeps_to_its_budget_and_says_so),
+        cmocka_unit_test(damaged_jobs_take_none_of_a_sweeps_budget),
         WITH_TABLE(a_sweep_asks_for_each_owner_and_not_for_each_job),
         WITH_TABLE(slots_of_dead_readers_are_cleared),
     };
