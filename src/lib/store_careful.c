@@ -208,13 +208,27 @@ static bool read_big(struct careful_view *view, const struct entry *entry, uint8
     return sound;
 }
 
+/* A value that cannot be: told of as the fault of the page in which it is said to begin. */
+static bool too_large(struct careful_view *view, const struct entry *entry)
+{
+    size_t page;
+
+    memcpy(&page, entry->data, sizeof page);
+    if (!is_told(view->careful, page)) {
+        pages_damaged(&view->pages, page, "a value of %u bytes is said to begin there",
+                      entry->node.low);
+        note_told(view->careful, page);
+    }
+    return false;
+}
+
 /* Copy it: its page's place is taken by the next one. */
 static bool take(struct careful_view *view, const struct search *search, const struct entry *entry)
 {
     size_t key_size = entry->node.key_size, size = entry->node.low;
 
     if (entry->node.flags & BIG && size > view->pages.file_size)
-        return false;
+        return too_large(view, entry);
     uint8_t *bytes = give(view, key_size + size);
     if (!bytes)
         return false;
