@@ -1,7 +1,7 @@
 /* row.h - one record of what is moved in, wherever it comes from: named values.
  *
- * A source fills a row, moved.h makes a job of it, row_clear readies it for the next. What it points
- * to is the source's until then, or the row's own.
+ * A source fills a row, moved.h makes a job of it, row_clear readies it for the next. What it
+ * points to is the source's until then, or the row's own.
  */
 #ifndef ROW_H
 #define ROW_H

@@ -282,18 +282,19 @@ static struct entry sound_entry(struct careful_view *view, size_t page, const ui
 static bool find(struct careful_view *view, const struct search *search, size_t page,
                  unsigned level, struct slice from, struct slice to);
 
-/* In the page below node `i` of this one. */
+/* In the page below node `i` of this one, which is `entry`. */
 static bool find_below(struct careful_view *view, const struct search *search, size_t page,
-                       unsigned level, size_t i, size_t n, struct slice from, struct slice to)
+                       unsigned level, size_t i, size_t n, const struct entry *entry,
+                       struct slice from, struct slice to)
 {
     const uint8_t *bytes = view->room + level * view->pages.page_size;
-    struct entry entry = sound_entry(view, page, bytes, i), next = {0};
+    struct entry next = {0};
 
     if (i + 1 < n)
         next = sound_entry(view, page, bytes, i + 1);
-    struct slice begin = i ? key_of(&entry) : from, end = i + 1 < n ? key_of(&next) : to;
+    struct slice begin = i ? key_of(entry) : from, end = i + 1 < n ? key_of(&next) : to;
     return !is_beside(search, begin, end) &&
-           find(view, search, entry.child, level + 1, begin, end);
+           find(view, search, entry->child, level + 1, begin, end);
 }
 
 /* Nearest first: the first that is wanted, or the last that is below. */
@@ -312,7 +313,7 @@ static bool find(struct careful_view *view, const struct search *search, size_t 
         if (leaf)
             found = wanted(search, key_of(&entry)) && take(view, search, &entry);
         else
-            found = find_below(view, search, page, level, i, n, from, to);
+            found = find_below(view, search, page, level, i, n, &entry, from, to);
     }
     return found;
 }

@@ -5,8 +5,9 @@
 #
 # Each target starts from its corpus in tests/fuzz/corpus, as many at once as there are processors.
 # `short` makes the executions that the table says, `long` a hundred times as many, each within four
-# hours; who sets FUZZ_SECONDS instead is content with what is done by then. The controls, a decoder known to be unsound and one that leaks, must be caught, or
-# nothing that the others say counts. A finding's input is kept in BUILDDIR/fuzz. The target `http` is
+# hours; who sets FUZZ_SECONDS instead is content with what is done by then. The controls, a decoder
+# known to be unsound and one that leaks, must be caught, or nothing that the others say counts. A
+# finding's input is kept in BUILDDIR/fuzz. The target `http` is
 # fuzz_http.py, on the jobtabd in BUILDDIR; without clang it is the only one.
 set -u
 

@@ -36,6 +36,7 @@ def test_the_whole_story_from_start_to_stop(daemon, private):
         },
         worker_processes=2,
     )
+    wait_until(lambda: "]: ready\n" in d.log(), 15, "the master says that all roles work")
 
     # A price validation, from POST to result.
     job = d.wait_job(d.submit("validate", {})["job_id"], bound=20)

@@ -8,7 +8,7 @@
 
 /* In one transaction: the entry of `key` gets this value; none: it goes. */
 static inline void put_beneath(struct fixture *f, enum store_db db, struct slice key, const void *value,
-                        size_t size)
+                               size_t size)
 {
     struct store_txn *txn;
 

@@ -5,7 +5,8 @@ EXTRA_DIST += tests/unit/valgrind.supp
 LIB_TESTS = tests/unit/test_id tests/unit/test_clock tests/unit/test_state \
 	tests/unit/test_verbs tests/unit/test_open tests/unit/test_sweep tests/unit/test_read \
 	tests/unit/test_verify tests/unit/test_damage tests/unit/test_store \
-	tests/unit/test_store_pages tests/unit/test_store_careful tests/unit/test_bell tests/unit/test_turn \
+	tests/unit/test_store_pages tests/unit/test_store_careful \
+	tests/unit/test_bell tests/unit/test_turn \
 	tests/unit/test_shared tests/unit/test_queue tests/unit/test_parcel tests/unit/test_lead \
 	tests/unit/test_doubt tests/unit/test_holders tests/unit/test_restore \
 	tests/unit/test_step tests/unit/test_sync tests/unit/test_pending
